@@ -1,0 +1,202 @@
+package hnsw
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/internal/arena"
+	"github.com/vecino-db/vecino/index/internal/measure"
+	"github.com/vecino-db/vecino/index/internal/radix"
+)
+
+const (
+	// maxNodes leaves a bit of an item of the pool for its mark.
+	maxNodes = 1<<31 - 2
+	// maxLevel of a node. With M = 2, the flattest, 2^24 nodes reach it.
+	maxLevel = 24
+	// twin is what levels says of a node without links.
+	twin = 0xff
+	// lazyBytes of address space are asked for where they cost nothing.
+	lazyBytes = 16 << 30
+	// firstNodes is the capacity to begin with where they do.
+	firstNodes = 1024
+	// hugeBytes of vectors are worth huge pages.
+	hugeBytes = 16 << 20
+	stripes   = 512
+)
+
+// arrays is the memory of a graph: see the package comment. Searches hold the
+// value that they loaded until they end (runtime.KeepAlive).
+type arrays struct {
+	region   *arena.Region
+	capacity int // nodes
+	blocks   int // blocks of upper
+	dim      int
+	strideB  int // links of a block of base
+	strideU  int // links of a block of upper
+
+	vectors  []float32
+	base     []uint32
+	upper    []uint32
+	upperAt  []uint32
+	levels   []uint8
+	ordinals []uint32 // atomic: a scan may meet a node before it is written
+	twins    []uint32 // atomic
+}
+
+// bytesFor is the region that arrays of these capacities take.
+func (a *arrays) bytesFor(nodes, blocks int) int {
+	return arena.Size[float32](nodes*a.dim) + arena.Size[uint32](nodes*a.strideB) +
+		arena.Size[uint32](blocks*a.strideU) + 3*arena.Size[uint32](nodes) + arena.Size[uint8](nodes)
+}
+
+// newArrays makes empty arrays for at least this many nodes and blocks.
+func newArrays(dim, m, nodes, blocks int) (*arrays, error) {
+	a := &arrays{dim: dim, strideB: 2 * m, strideU: m, capacity: max(nodes, firstNodes)}
+	if arena.Lazy {
+		a.capacity = max(a.capacity, lazyBytes/a.bytesFor(1, 1))
+	}
+	a.capacity = min(a.capacity, maxNodes)
+	if nodes > a.capacity {
+		return nil, fmt.Errorf("hnsw: %d nodes are more than the %d that a graph can hold; split the collection", nodes, maxNodes)
+	}
+	a.blocks = blocksFor(a.capacity, blocks, m)
+	region, err := arena.New(a.bytesFor(a.capacity, a.blocks))
+	if err != nil && arena.Lazy {
+		// Address space may be short: what is needed now, then.
+		a.capacity = min(max(nodes, firstNodes), maxNodes)
+		a.blocks = blocksFor(a.capacity, blocks, m)
+		region, err = arena.New(a.bytesFor(a.capacity, a.blocks))
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.region = region
+	a.vectors = arena.Slice[float32](region, a.capacity*dim)
+	a.base = arena.Slice[uint32](region, a.capacity*a.strideB)
+	a.upper = arena.Slice[uint32](region, a.blocks*a.strideU)
+	a.upperAt = arena.Slice[uint32](region, a.capacity)
+	a.ordinals = arena.Slice[uint32](region, a.capacity)
+	a.twins = arena.Slice[uint32](region, a.capacity)
+	a.levels = arena.Slice[uint8](region, a.capacity)
+	return a, nil
+}
+
+// blocksFor leaves ample room: on average a node has 1/(M-1) blocks.
+func blocksFor(nodes, atLeast, m int) int { return max(atLeast, 2*nodes/(m-1)+maxLevel) }
+
+// vector is the row of a node.
+func (a *arrays) vector(id uint32) []float32 {
+	at := int(id) * a.dim
+	return a.vectors[at : at+a.dim : at+a.dim]
+}
+
+// block is the links of a node at a level that it has.
+func (a *arrays) block(id uint32, level int) []uint32 {
+	if level == 0 {
+		at := int(id) * a.strideB
+		return a.base[at : at+a.strideB : at+a.strideB]
+	}
+	at := (int(a.upperAt[id]) + level - 1) * a.strideU
+	return a.upper[at : at+a.strideU : at+a.strideU]
+}
+
+// core is one graph. Compact replaces it as a whole.
+type core struct {
+	cfg     index.Config
+	measure measure.Measure
+	arrays  atomic.Pointer[arrays]
+	table   radix.Table // ordinal -> its live node + 1
+
+	entry   atomic.Uint64 // level << 32 | node + 1; 0: empty
+	nodes   atomic.Uint32 // numbers given out
+	live    atomic.Int64
+	changed atomic.Uint64 // how often a node ceased to be live
+	drawn   atomic.Uint64 // levels drawn
+
+	links [stripes]sync.Mutex // the locks of blocks, by node
+
+	mu     sync.Mutex // guards handing out numbers, and changes of entry
+	blocks int        // of arrays.upper, given out
+	huge   bool       // huge pages have been asked for
+
+	scratch sync.Pool // of *scratch
+}
+
+func newCore(cfg index.Config, nodes, blocks int) (*core, error) {
+	a, err := newArrays(cfg.Dimension, cfg.Build.M, nodes, blocks)
+	if err != nil {
+		return nil, err
+	}
+	c := &core{cfg: cfg, measure: measure.Of(cfg.Metric)}
+	c.arrays.Store(a)
+	c.scratch.New = func() any { return newScratch(cfg) }
+	return c, nil
+}
+
+// allocate gives out a node and the blocks of its levels. It reports false when
+// the arrays are full: see grow.
+func (c *core) allocate(level int) (id uint32, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.arrays.Load()
+	id = c.nodes.Load()
+	if int(id) >= a.capacity || c.blocks+level > a.blocks {
+		return 0, false
+	}
+	a.upperAt[id] = uint32(c.blocks)
+	a.levels[id] = uint8(level)
+	c.blocks += level
+	c.nodes.Store(id + 1)
+	if !c.huge && int(id)*a.dim*4 >= hugeBytes {
+		c.huge = true
+		arena.AdviseHuge(a.region, a.vectors)
+		arena.AdviseHuge(a.region, a.base)
+	}
+	return id, true
+}
+
+// grow doubles the arrays. The caller has the writers' lock alone.
+func (c *core) grow() error {
+	old, n := c.arrays.Load(), int(c.nodes.Load())
+	a, err := newArrays(old.dim, old.strideU, 2*old.capacity, 2*old.blocks)
+	if err != nil {
+		return err
+	}
+	copy(a.vectors, old.vectors[:n*old.dim])
+	copy(a.base, old.base[:n*old.strideB])
+	copy(a.upper, old.upper[:c.blocks*old.strideU])
+	copy(a.upperAt, old.upperAt[:n])
+	copy(a.levels, old.levels[:n])
+	copy(a.ordinals, old.ordinals[:n])
+	copy(a.twins, old.twins[:n])
+	c.huge = false
+	c.arrays.Store(a)
+	return nil
+}
+
+// isLive reports whether a node is the one that its ordinal has now.
+func (c *core) isLive(a *arrays, id uint32) bool {
+	return c.table.Get(atomic.LoadUint32(&a.ordinals[id])) == id+1
+}
+
+// lock is that of a node's blocks.
+func (c *core) lock(id uint32) *sync.Mutex { return &c.links[id*0x9e3779b1>>23] }
+
+// stats describes the graph.
+func (c *core) stats() index.Stats {
+	a := c.arrays.Load()
+	c.mu.Lock()
+	nodes, blocks := int(c.nodes.Load()), c.blocks
+	c.mu.Unlock()
+	// Live first comes down when a delete runs beside.
+	live := min(int(c.live.Load()), nodes)
+	s := index.Stats{Live: live, Deleted: nodes - live, Bytes: c.table.Bytes()}
+	s.Bytes += int64(nodes)*int64(4*a.dim+4*a.strideB+13) + int64(blocks)*int64(4*a.strideU)
+	if e := c.entry.Load(); e != 0 {
+		s.Levels = int(e>>32) + 1
+	}
+	return s
+}

@@ -1,0 +1,240 @@
+package hnsw
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"slices"
+	"sync/atomic"
+
+	"github.com/vecino-db/vecino/compat"
+)
+
+// insert adds one vector as its owner gave it. It reports false when there is
+// no room: nothing has happened then.
+func (c *core) insert(ordinal uint32, vector []float32) bool {
+	s := c.scratch.Get().(*scratch)
+	defer c.scratch.Put(s)
+	c.measure.Prepare(s.query, vector)
+	return c.add(s, ordinal)
+}
+
+// insertPrepared adds a vector that another graph holds.
+func (c *core) insertPrepared(ordinal uint32, vector []float32) bool {
+	s := c.scratch.Get().(*scratch)
+	defer c.scratch.Put(s)
+	copy(s.query, vector)
+	return c.add(s, ordinal)
+}
+
+// add makes a node of s.query: Algorithm 1 of the paper.
+func (c *core) add(s *scratch, ordinal uint32) bool {
+	level := c.drawLevel()
+	id, ok := c.allocate(level)
+	if !ok {
+		return false
+	}
+	a := c.arrays.Load()
+	defer runtime.KeepAlive(a)
+	copy(a.vector(id), s.query)
+	atomic.StoreUint32(&a.ordinals[id], ordinal)
+
+	// The first node is all of the graph.
+	if c.entry.Load() == 0 && c.raise(id, level, true) {
+		c.publish(ordinal, id)
+		return true
+	}
+	entry := c.entry.Load()
+	top := min(level, int(entry>>32))
+	at := c.descend(a, s, entry, top)
+	for l := top; l >= 0; l-- {
+		// Without an end to its context a walk has no error.
+		_ = c.walk(context.Background(), a, s, l, c.cfg.Build.EfConstruction, at)
+		if l == 0 {
+			if equal, ok := c.findEqual(a, s); ok {
+				c.hang(a, equal, id)
+				c.publish(ordinal, id)
+				return true
+			}
+		}
+		at = s.pool.items[0] &^ 1
+		limit, fill := a.strideU, a.strideU
+		if l == 0 {
+			limit, fill = a.strideB, a.strideB*7/8
+		}
+		s.levels[l] = append(s.levels[l][:0], c.diversify(a, s, s.query, s.pool.items, limit, fill)...)
+	}
+	for l := top; l >= 0; l-- {
+		storeLinks(a.block(id, l), s.levels[l])
+	}
+	for l := range top + 1 {
+		for _, neighbour := range s.levels[l] {
+			c.connect(a, s, neighbour, l, id)
+		}
+	}
+	if level > int(entry>>32) {
+		c.raise(id, level, false)
+	}
+	c.publish(ordinal, id)
+	return true
+}
+
+// publish makes a node the one of its ordinal.
+func (c *core) publish(ordinal, id uint32) {
+	if c.table.Swap(ordinal, id+1) == 0 {
+		c.live.Add(1)
+		return
+	}
+	c.changed.Add(1)
+}
+
+// raise makes a node the entry point when it is higher than the present one;
+// with first, only when there is none.
+func (c *core) raise(id uint32, level int, first bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	present := c.entry.Load()
+	if present != 0 && (first || int(present>>32) >= level) {
+		return false
+	}
+	c.entry.Store(uint64(level)<<32 | uint64(id+1))
+	return true
+}
+
+// drawLevel draws the level of the next node: P(level >= l) = M^-l. The n-th
+// draw of a seed is always the same.
+func (c *core) drawLevel() int {
+	// SplitMix64 (Steele, Lea and Flood, 2014).
+	x := c.cfg.Seed + c.drawn.Add(1)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	x ^= x >> 31
+	u := (float64(x>>11) + 0.5) / (1 << 53)
+	return min(int(-math.Log(u)/math.Log(float64(c.cfg.Build.M))), maxLevel)
+}
+
+// findEqual looks in the pool for a node whose vector is s.query, bit by bit.
+func (c *core) findEqual(a *arrays, s *scratch) (id uint32, ok bool) {
+	for _, it := range s.pool.items {
+		if c.same(it.id(), s.query) {
+			return it.id(), true
+		}
+	}
+	return 0, false
+}
+
+// same reports whether a node has this very vector.
+func (c *core) same(id uint32, vector []float32) bool {
+	a := c.arrays.Load()
+	v := a.vector(id)
+	same := v[0] == vector[0] && slices.Equal(v, vector)
+	runtime.KeepAlive(a)
+	return same
+}
+
+// hang makes a node the twin of an equal one.
+func (c *core) hang(a *arrays, equal, id uint32) {
+	a.levels[id] = twin
+	mu := c.lock(equal)
+	mu.Lock()
+	defer mu.Unlock()
+	atomic.StoreUint32(&a.twins[id], atomic.LoadUint32(&a.twins[equal]))
+	atomic.StoreUint32(&a.twins[equal], id+1)
+}
+
+// connect adds a link from a node to a new one; when the block is full, the
+// diverse ones of all of them stay.
+func (c *core) connect(a *arrays, s *scratch, node uint32, level int, added uint32) {
+	mu := c.lock(node)
+	mu.Lock()
+	defer mu.Unlock()
+	block := a.block(node, level)
+	n := 0
+	for n < len(block) && block[n] != 0 {
+		s.ids[n] = block[n] - 1
+		n++
+	}
+	if n < len(block) {
+		atomic.StoreUint32(&block[n], added+1)
+		return
+	}
+	s.ids[n] = added
+	n++
+	c.measure.Rows(s.raw[:n], a.vector(node), a.vectors, s.ids[:n])
+	s.items = s.items[:0]
+	for i, neighbour := range s.ids[:n] {
+		s.items = append(s.items, newItem(c.measure.Key(s.raw[i]), neighbour))
+	}
+	nearestFirst(s.items)
+	storeLinks(block, c.diversify(a, s, a.vector(node), s.items, len(block), 0))
+}
+
+// storeLinks rewrites a block whose lock the caller has.
+func storeLinks(block, nodes []uint32) {
+	for i, id := range nodes {
+		atomic.StoreUint32(&block[i], id+1)
+	}
+	for i := len(nodes); i < len(block) && block[i] != 0; i++ {
+		atomic.StoreUint32(&block[i], 0)
+	}
+}
+
+// diversify picks neighbours of a vector from items, which hold nodes and how
+// near they are to it, nearest first: Algorithm 4 of the paper. A node is left
+// out when it is nearer to one that was picked than to the vector. At most
+// limit are picked; when they are fewer than fill, the nearest of those left
+// out make up for it. The result is s.chosen.
+//
+// Among nodes that are the vector up to rounding, nearness is noise: they would
+// fill the block, or cover everything else by chance. A quarter of the block is
+// theirs, and they cover nothing.
+func (c *core) diversify(a *arrays, s *scratch, vector []float32, items []item, limit, fill int) []uint32 {
+	s.chosen, s.covers, s.pruned = s.chosen[:0], s.covers[:0], s.pruned[:0]
+	from, to := c.blur(vector)
+	for _, it := range items {
+		if len(s.chosen) == limit {
+			break
+		}
+		blurred := it.key() >= from && it.key() <= to
+		switch {
+		case blurred && len(s.chosen)-len(s.covers) < limit/4:
+			s.chosen = append(s.chosen, it.id())
+		case !blurred && !c.covered(a, s, it):
+			s.chosen = append(s.chosen, it.id())
+			s.covers = append(s.covers, it.id())
+		case len(s.pruned) < fill:
+			s.pruned = append(s.pruned, it.id())
+		}
+	}
+	if missing := fill - len(s.chosen); missing > 0 {
+		s.chosen = append(s.chosen, s.pruned[:min(missing, len(s.pruned))]...)
+	}
+	return s.chosen
+}
+
+// blur is the range of keys of what is equal to a vector up to rounding. Squared
+// distances are sums of small terms there, and need none: it is empty.
+func (c *core) blur(vector []float32) (from, to uint32) {
+	const rounding = 2e-6
+	if c.cfg.Metric == compat.MetricL2 {
+		return 1, 0
+	}
+	self := c.measure.Raw(vector, vector)
+	return c.measure.Key(self * (1 + rounding)), c.measure.Key(self * (1 - rounding))
+}
+
+// covered reports whether a node is nearer to one of s.covers than its key says.
+func (c *core) covered(a *arrays, s *scratch, it item) bool {
+	vector := a.vector(it.id())
+	for rest := s.covers; len(rest) > 0; {
+		n := min(len(rest), len(s.compare))
+		c.measure.Rows(s.compare[:n], vector, a.vectors, rest[:n])
+		for _, raw := range s.compare[:n] {
+			if c.measure.Key(raw) < it.key() {
+				return true
+			}
+		}
+		rest = rest[n:]
+	}
+	return false
+}

@@ -1,0 +1,268 @@
+package hnsw
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/vecino-db/vecino/index"
+)
+
+// Search answers one query; see index.Index and the plans in the package
+// comment.
+func (g *Graph) Search(ctx context.Context, q index.Query) (index.Answer, error) {
+	answer := index.Answer{Plan: index.PlanGraph}
+	if err := g.cfg.CheckQuery(q); err != nil {
+		return answer, err
+	}
+	if err := ctx.Err(); err != nil {
+		return answer, err
+	}
+	c := g.core.Load()
+	s := c.scratch.Get().(*scratch)
+	defer c.scratch.Put(s)
+	c.measure.Prepare(s.query, q.Vector.Row(0))
+	s.search = search{core: c, scratch: s, filter: q.Filter, ef: q.Ef, live: int(c.live.Load())}
+	err := s.search.answer(ctx, q, &answer)
+	s.search = search{}
+	return answer, err
+}
+
+// search is one query on its way.
+type search struct {
+	*core
+	*scratch
+	filter index.Filter
+	k, ef  int
+	live   int
+	seen   []item // the nodes behind r.best, after a walk
+}
+
+// answer plans and runs.
+func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer) error {
+	admitted := r.live
+	if r.filter != nil {
+		admitted = min(admitted, r.filter.Count())
+	}
+	r.k = min(q.K, admitted)
+	if r.k <= 0 {
+		return nil
+	}
+	if r.ef <= 0 {
+		r.ef = r.cfg.Search.Ef
+	}
+	r.ef = max(r.ef, r.k)
+	switch {
+	case q.Exact, r.scanIsCheaper(admitted):
+		answer.Plan = index.PlanExact
+	case r.filter != nil && admitted < r.live:
+		answer.Plan = index.PlanGraphFiltered
+	}
+	for tries := 0; ; tries++ {
+		changed := r.changed.Load()
+		enough, err := r.run(ctx, answer.Plan, admitted)
+		if err != nil {
+			return err
+		}
+		quiet := changed == r.changed.Load()
+		switch {
+		case answer.Plan == index.PlanExact:
+			// Hits that were deleted meanwhile leave others to be found.
+			if r.best.Len() == r.k || quiet || tries > maxTries {
+				answer.Hits = r.best.Take()
+				return nil
+			}
+		case !enough:
+			answer.Plan = index.PlanExact
+		case quiet:
+			answer.Hits = r.best.Take()
+			return nil
+		default:
+			if answer.Hits = r.mend(); len(answer.Hits) == r.k {
+				return nil
+			}
+			answer.Plan = index.PlanExact
+		}
+	}
+}
+
+// maxTries bounds how often a scan is repeated because hits went away.
+const maxTries = 4
+
+// scanIsCheaper compares the plans by how many vectors they look at. A walk
+// expands about ef nodes for each node in 1/selectivity, with about M new
+// neighbours each; a scan is worth twice as much by going in order.
+func (r *search) scanIsCheaper(admitted int) bool {
+	walk := float64(r.ef) * float64(r.cfg.Build.M) / 2 * float64(r.live) / float64(admitted)
+	return float64(admitted) <= walk
+}
+
+// run carries out a plan and leaves the hits in r.best. It reports false when
+// there may be more matches than it found.
+func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough bool, err error) {
+	if plan == index.PlanExact {
+		return true, r.scan(ctx)
+	}
+	// In this order: the arrays hold every node that was numbered before.
+	entry := r.entry.Load()
+	a := r.core.arrays.Load()
+	defer runtime.KeepAlive(a)
+	if entry == 0 {
+		return true, nil
+	}
+	at := r.descend(a, r.scratch, entry, 0)
+	if plan == index.PlanGraph {
+		// Tombstones take places in the pool.
+		ef := r.ef
+		if dead := int(r.nodes.Load()) - r.live; dead > 0 && r.live > 0 {
+			ef = min(ef+ef*dead/r.live, 4*ef)
+		}
+		if err := r.walk(ctx, a, r.scratch, 0, ef, at); err != nil {
+			return false, err
+		}
+		if found := r.collect(a, r.scratch.pool.items); found >= min(r.live, max(r.k, r.ef/2)) {
+			return true, nil
+		}
+	}
+	if complete, err := r.walkAdmitting(ctx, a, at, admitted); err != nil || !complete {
+		return false, err
+	}
+	r.collect(a, r.results)
+	return r.best.Len() >= r.k, nil
+}
+
+// collect offers the hits that stand behind nodes, in any order, to r.best, and
+// gives their number.
+func (r *search) collect(a *arrays, items []item) (found int) {
+	r.best.Reset(r.k, r.cfg.Metric)
+	r.seen = items
+	for _, it := range items {
+		var score float32
+		scored := false
+		farthest, full := r.best.Farthest()
+		// The raw value of another kernel may differ in the last bits from the
+		// one in the key: what is clearly farther need not be computed again.
+		skip := full && r.clearlyFarther(it.key(), farthest)
+		for link := it.id() + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
+			ordinal := atomic.LoadUint32(&a.ordinals[link-1])
+			if r.table.Get(ordinal) != link || r.filter != nil && !r.filter.Contains(ordinal) {
+				continue
+			}
+			found++
+			if skip {
+				continue
+			}
+			if !scored {
+				score, scored = r.score(a, it.id()), true
+			}
+			r.best.Offer(index.Hit{Ordinal: ordinal, Score: score})
+		}
+	}
+	return found
+}
+
+// clearlyFarther reports whether a key lies beyond a score by more than
+// rounding.
+func (r *search) clearlyFarther(key uint32, score float32) bool {
+	const slack = 1e-4
+	s := r.measure.Score(float64(r.measure.RawOf(key)))
+	if r.measure.Distance(1) > 0 {
+		return s > score*(1+slack)
+	}
+	return s < score-slack*max(score, -score)-1e-6
+}
+
+// walkAdmitting is walk that counts only nodes with a live, admitted hit, so
+// that ef of them are found however few there are; they are left in r.results.
+// It reports false when it has looked at more nodes than a scan would.
+func (r *search) walkAdmitting(ctx context.Context, a *arrays, from item, admitted int) (complete bool, err error) {
+	s := r.scratch
+	n := r.visitable(a)
+	s.unvisit(n)
+	s.candidates, s.results = s.candidates[:0], s.results[:0]
+	s.visit(from.id())
+	s.candidates.push(from)
+	if r.admits(a, from.id()) {
+		s.results.push(^from)
+	}
+	budget := 2*admitted + r.ef
+	for hops := 1; len(s.candidates) > 0; hops++ {
+		if hops%askEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
+		}
+		nearest := s.candidates.pop()
+		if len(s.results) >= r.ef && nearest.key() > (^s.results[0]).key() {
+			break
+		}
+		found := s.gather(a.block(nearest.id(), 0), n)
+		if budget -= found; budget < 0 {
+			return false, nil
+		}
+		r.measure.Rows(s.raw[:found], s.query, a.vectors, s.ids[:found])
+		for i, raw := range s.raw[:found] {
+			it := newItem(r.measure.Key(raw), s.ids[i])
+			full := len(s.results) >= r.ef
+			if full && it.key() >= (^s.results[0]).key() {
+				continue
+			}
+			s.candidates.push(it)
+			if r.admits(a, it.id()) {
+				s.results.push(^it)
+				if full {
+					s.results.pop()
+				}
+			}
+		}
+	}
+	for i, it := range s.results {
+		s.results[i] = ^it
+	}
+	return true, nil
+}
+
+// admits reports whether a node or one of its twins may be returned.
+func (r *search) admits(a *arrays, id uint32) bool {
+	for link := id + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
+		ordinal := atomic.LoadUint32(&a.ordinals[link-1])
+		if r.table.Get(ordinal) == link && (r.filter == nil || r.filter.Contains(ordinal)) {
+			return true
+		}
+	}
+	return false
+}
+
+// mend makes the answer right after replacements and deletes that ran beside
+// the walk: every ordinal that it met, once, by the vector that it has now.
+func (r *search) mend() []index.Hit {
+	met := map[uint32]bool{}
+	a := r.core.arrays.Load()
+	for _, it := range r.seen {
+		for link := it.id() + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
+			ordinal := atomic.LoadUint32(&a.ordinals[link-1])
+			if r.filter == nil || r.filter.Contains(ordinal) {
+				met[ordinal] = true
+			}
+		}
+	}
+	hits := make([]index.Hit, 0, len(met))
+	for ordinal := range met {
+		link := r.table.Get(ordinal)
+		if link == 0 {
+			continue
+		}
+		now := r.core.arrays.Load()
+		hits = append(hits, index.Hit{Ordinal: ordinal, Score: r.score(now, link-1)})
+		runtime.KeepAlive(now)
+	}
+	runtime.KeepAlive(a)
+	index.SortHits(hits, r.cfg.Metric)
+	return hits[:min(r.k, len(hits))]
+}
+
+// score is that of one node, by the same kernel for all of them, so that equal
+// vectors have equal scores.
+func (r *search) score(a *arrays, id uint32) float32 {
+	return r.measure.Score(float64(r.measure.Raw(r.query, a.vector(id))))
+}

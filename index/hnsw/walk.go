@@ -1,0 +1,152 @@
+package hnsw
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/vecino-db/vecino/index"
+)
+
+// askEvery hops a walk looks at its context.
+const askEvery = 64
+
+// scratch is what one search or insert needs; it goes back to a pool.
+type scratch struct {
+	query   []float32
+	visited []uint64 // one bit a node
+	pool    pool
+	ids     []uint32  // the neighbours to compare
+	raw     []float32 // their raw values
+
+	candidates heap       // of an admitting walk
+	results    heap       // likewise, the farthest first
+	best       index.TopK // hits of the answer
+	search     search     // here, so that it needs no memory of its own
+
+	chosen  []uint32 // of diversify
+	covers  []uint32 // of these, those that cover others
+	pruned  []uint32
+	items   []item
+	levels  [maxLevel + 1][]uint32 // the neighbours chosen for each level
+	compare [8]float32
+}
+
+// scanBatch rows of a scan go to the kernel at once.
+const scanBatch = 256
+
+func newScratch(cfg index.Config) *scratch {
+	n := max(2*cfg.Build.M+1, scanBatch)
+	return &scratch{
+		query: make([]float32, cfg.Dimension),
+		ids:   make([]uint32, n),
+		raw:   make([]float32, n),
+	}
+}
+
+// visitable is how many nodes a walk that begins now may meet, beside younger
+// ones that it leaves out.
+func (c *core) visitable(a *arrays) int { return min(int(c.nodes.Load()), a.capacity) }
+
+// unvisit makes all n nodes unvisited.
+func (s *scratch) unvisit(n int) {
+	words := (n + 63) / 64
+	if words > cap(s.visited) {
+		s.visited = make([]uint64, words+words/2)
+	}
+	s.visited = s.visited[:cap(s.visited)]
+	clear(s.visited[:words])
+}
+
+// visit marks a node.
+func (s *scratch) visit(id uint32) { s.visited[id>>6] |= 1 << (id & 63) }
+
+// gather puts the unvisited neighbours of a block into s.ids, marks them, and
+// gives their number. Nodes from limit on are younger than the walk: they are
+// left out, since s.visited has no room for them.
+func (s *scratch) gather(block []uint32, limit int) int {
+	n := 0
+	ids, visited := s.ids[:len(block)], s.visited
+	for i := range block {
+		link := atomic.LoadUint32(&block[i])
+		if link == 0 {
+			break
+		}
+		id := link - 1
+		if int(id) >= limit {
+			continue
+		}
+		word, bit := id>>6, id&63
+		w := visited[word]
+		visited[word] = w | 1<<bit
+		ids[n] = id
+		n += int(^w >> bit & 1)
+	}
+	return n
+}
+
+// greedy goes from a node to ever nearer neighbours at one level, to the nearest.
+func (c *core) greedy(a *arrays, s *scratch, level int, from item) item {
+	for {
+		block := a.block(from.id(), level)
+		n := 0
+		for i := range block {
+			link := atomic.LoadUint32(&block[i])
+			if link == 0 {
+				break
+			}
+			s.ids[n] = link - 1
+			n++
+		}
+		c.measure.Rows(s.raw[:n], s.query, a.vectors, s.ids[:n])
+		best := from
+		for i, raw := range s.raw[:n] {
+			best = min(best, newItem(c.measure.Key(raw), s.ids[i]))
+		}
+		if best.key() >= from.key() {
+			return from
+		}
+		from = best
+	}
+}
+
+// descend is the way from the entry point to the node nearest to s.query above
+// a level.
+func (c *core) descend(a *arrays, s *scratch, entry uint64, level int) item {
+	id := uint32(entry) - 1
+	at := newItem(c.measure.Key(c.measure.Raw(s.query, a.vector(id))), id)
+	for l := int(entry >> 32); l > level; l-- {
+		at = c.greedy(a, s, l, at)
+	}
+	return at
+}
+
+// walk finds the ef nodes nearest to s.query at a level, from one of them on,
+// and leaves them in s.pool. Tombstones count like others.
+func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, from item) error {
+	n := c.visitable(a)
+	s.unvisit(n)
+	p := &s.pool
+	p.reset(ef)
+	p.insert(from)
+	s.visit(from.id())
+	for hops := 1; ; hops++ {
+		id, ok := p.expand()
+		if !ok {
+			return nil
+		}
+		if hops%askEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		found := s.gather(a.block(id, level), n)
+		c.measure.Rows(s.raw[:found], s.query, a.vectors, s.ids[:found])
+		worst := p.worst()
+		for i, raw := range s.raw[:found] {
+			if key := c.measure.Key(raw); key < worst {
+				p.insert(newItem(key, s.ids[i]))
+				worst = p.worst()
+			}
+		}
+	}
+}
