@@ -1,0 +1,226 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Records begin with a version byte; integers in them are little-endian. See
+// doc.go for the drawings. Decoding is strict: a record that is too short, has
+// bytes left over or an unknown version or flag is refused.
+const (
+	documentVersion   = 1
+	stateVersion      = 1
+	logVersion        = 1
+	checkpointVersion = 1
+)
+
+var errRecord = errors.New("malformed record")
+
+// contentHash is the SHA-256 of a document's text and payload.
+type contentHash [sha256.Size]byte
+
+// head is the fixed start of a document record: all that the write path and
+// the verification need.
+type head struct {
+	version uint64 // sequence number of the last change
+	ordinal uint32 // names the vector
+	hash    contentHash
+}
+
+// The offsets of a document record.
+const (
+	headVersion = 1
+	headOrdinal = headVersion + 8
+	headHash    = headOrdinal + 4
+	headFlags   = headHash + sha256.Size
+	headLength  = headFlags + 1
+)
+
+// The flags of a document record.
+const (
+	flagText    = 1 << 0
+	flagPayload = 1 << 1
+)
+
+// encodeDocument is the record of d with version and ordinal still zero:
+// sealHead fills them in when the commit assigns them.
+func encodeDocument(d *Document) []byte {
+	record := make([]byte, headLength, headLength+binary.MaxVarintLen64+len(d.Text)+len(d.Payload))
+	record[0] = documentVersion
+	if d.HasText {
+		record[headFlags] |= flagText
+		record = binary.AppendUvarint(record, uint64(len(d.Text)))
+		record = append(record, d.Text...)
+	}
+	if len(d.Payload) > 0 {
+		record[headFlags] |= flagPayload
+		record = append(record, d.Payload...)
+	}
+	hash := sha256.Sum256(record[headFlags:])
+	copy(record[headHash:], hash[:])
+	return record
+}
+
+// sealHead writes version and ordinal into a record of encodeDocument and
+// returns its head.
+func sealHead(record []byte, version uint64, ordinal uint32) head {
+	binary.LittleEndian.PutUint64(record[headVersion:], version)
+	binary.LittleEndian.PutUint32(record[headOrdinal:], ordinal)
+	return head{version: version, ordinal: ordinal, hash: contentHash(record[headHash:headFlags])}
+}
+
+// decodeHead reads the fixed start of a document record.
+func decodeHead(record []byte) (head, error) {
+	if len(record) < headLength {
+		return head{}, fmt.Errorf("%w: document of %d bytes", errRecord, len(record))
+	}
+	if record[0] != documentVersion {
+		return head{}, fmt.Errorf("%w: document of version %d", errRecord, record[0])
+	}
+	return head{
+		version: binary.LittleEndian.Uint64(record[headVersion:]),
+		ordinal: binary.LittleEndian.Uint32(record[headOrdinal:]),
+		hash:    contentHash(record[headHash:headFlags]),
+	}, nil
+}
+
+// decodeDocument reads a record; the document owns its memory.
+func decodeDocument(id ID, record []byte) (Document, head, error) {
+	h, err := decodeHead(record)
+	if err != nil {
+		return Document{}, head{}, err
+	}
+	flags, rest := record[headFlags], record[headLength:]
+	if flags&^(flagText|flagPayload) != 0 {
+		return Document{}, head{}, fmt.Errorf("%w: document with flags %#x", errRecord, flags)
+	}
+	d := Document{ID: id, Version: h.version}
+	if flags&flagText != 0 {
+		length, n := binary.Uvarint(rest)
+		if n <= 0 || length > uint64(len(rest)-n) {
+			return Document{}, head{}, fmt.Errorf("%w: text of a document runs past its end", errRecord)
+		}
+		d.HasText, d.Text = true, string(rest[n:n+int(length)])
+		rest = rest[n+int(length):]
+	}
+	switch {
+	case flags&flagPayload != 0 && len(rest) > 0:
+		d.Payload = append([]byte(nil), rest...)
+	case flags&flagPayload != 0 || len(rest) > 0:
+		return Document{}, head{}, fmt.Errorf("%w: document with %d bytes behind its text", errRecord, len(rest))
+	}
+	return d, h, nil
+}
+
+// state is what a collection knows of itself, committed with every batch.
+type state struct {
+	sequence uint64 // of the last committed batch; the first is 1
+	next     uint64 // the next ordinal to hand out, 0..2^32
+	live     uint64 // documents
+	digest   digest // sum over the live documents
+}
+
+const stateLength = 1 + 8 + 8 + 8 + 16
+
+func (s state) encode() []byte {
+	record := append(make([]byte, 0, stateLength), stateVersion)
+	for _, n := range [...]uint64{s.sequence, s.next, s.live, s.digest.low, s.digest.high} {
+		record = binary.LittleEndian.AppendUint64(record, n)
+	}
+	return record
+}
+
+func decodeState(record []byte) (state, error) {
+	if len(record) != stateLength || record[0] != stateVersion {
+		return state{}, fmt.Errorf("%w: collection state of %d bytes", errRecord, len(record))
+	}
+	field := func(i int) uint64 { return binary.LittleEndian.Uint64(record[1+8*i:]) }
+	return state{sequence: field(0), next: field(1), live: field(2), digest: digest{low: field(3), high: field(4)}}, nil
+}
+
+// logOp is one change of the index: ordinals are never reused and a vector
+// never changes under its ordinal, so replaying an op twice does no harm.
+type logOp struct {
+	remove  bool
+	ordinal uint32
+}
+
+const logOpLength = 1 + 4
+
+func encodeLog(ops []logOp) []byte {
+	record := append(make([]byte, 0, 1+len(ops)*logOpLength), logVersion)
+	for _, op := range ops {
+		var kind byte
+		if op.remove {
+			kind = 1
+		}
+		record = binary.LittleEndian.AppendUint32(append(record, kind), op.ordinal)
+	}
+	return record
+}
+
+func decodeLog(record []byte) ([]logOp, error) {
+	if len(record) < 1 || record[0] != logVersion || (len(record)-1)%logOpLength != 0 {
+		return nil, fmt.Errorf("%w: log entry of %d bytes", errRecord, len(record))
+	}
+	ops := make([]logOp, 0, len(record)/logOpLength)
+	for record = record[1:]; len(record) > 0; record = record[logOpLength:] {
+		if record[0] > 1 {
+			return nil, fmt.Errorf("%w: log operation %d", errRecord, record[0])
+		}
+		ops = append(ops, logOp{remove: record[0] == 1, ordinal: binary.LittleEndian.Uint32(record[1:])})
+	}
+	return ops, nil
+}
+
+// checkpointHeader makes the chunks of one checkpoint count: without it they
+// are leftovers.
+type checkpointHeader struct {
+	number   uint64 // of the checkpoint, in its chunks' keys
+	sequence uint64 // every batch up to it is in the chunks
+	chunks   uint64
+	bytes    uint64 // of all chunks
+}
+
+const checkpointLength = 1 + 4*8
+
+func (h checkpointHeader) encode() []byte {
+	record := append(make([]byte, 0, checkpointLength), checkpointVersion)
+	for _, n := range [...]uint64{h.number, h.sequence, h.chunks, h.bytes} {
+		record = binary.LittleEndian.AppendUint64(record, n)
+	}
+	return record
+}
+
+func decodeCheckpoint(record []byte) (checkpointHeader, error) {
+	if len(record) != checkpointLength || record[0] != checkpointVersion {
+		return checkpointHeader{}, fmt.Errorf("%w: checkpoint header of %d bytes", errRecord, len(record))
+	}
+	field := func(i int) uint64 { return binary.LittleEndian.Uint64(record[1+8*i:]) }
+	return checkpointHeader{number: field(0), sequence: field(1), chunks: field(2), bytes: field(3)}, nil
+}
+
+// encodeVector is the row as little-endian float32s, 4 bytes each.
+func encodeVector(row []float32) []byte {
+	record := make([]byte, 0, 4*len(row))
+	for _, x := range row {
+		record = binary.LittleEndian.AppendUint32(record, math.Float32bits(x))
+	}
+	return record
+}
+
+// appendVector appends a record's floats to rows; it refuses a record that is
+// not of dim floats.
+func appendVector(rows []float32, record []byte, dim int) ([]float32, error) {
+	if len(record) != 4*dim {
+		return nil, fmt.Errorf("%w: vector of %d bytes; want %d floats", errRecord, len(record), dim)
+	}
+	for i := range dim {
+		rows = append(rows, math.Float32frombits(binary.LittleEndian.Uint32(record[4*i:])))
+	}
+	return rows, nil
+}

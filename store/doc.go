@@ -1,0 +1,77 @@
+// Package store keeps collections: documents, their vectors and the index over
+// them, durable in one Pebble per data directory. It is the only package that
+// knows Pebble.
+//
+// # What it promises
+//
+//   - A write is acknowledged when the disk has it. A crash or a kill at any
+//     moment leaves every acknowledged batch, and every batch whole or not at
+//     all. An error of the disk is never acknowledged; after one, nothing more
+//     is written until the store is opened again (ErrFailed), or the process
+//     ends, because Pebble is crash-only (see engineLogger).
+//   - No vector enters or answers a query unless it is of the collection's
+//     space: only gate.go gives a *Collection away, after comparing manifests,
+//     and every Put and Search compares the fingerprint of its batch.
+//   - Damage is not silent. Blocks are checksummed by Pebble. What checksums
+//     can't see (a lost file, a manifest or log that ends early) shows when a
+//     collection is opened: each batch commits the count and an
+//     order-independent digest of the collection, Open compares them with the
+//     documents, and the documents with the ordinal table, the vectors and the
+//     log; and a high-water file outside Pebble says how far the store had got
+//     when it was last known to be on the disk. Writes that were lost from the
+//     end of the log since that file was written can't be told from writes
+//     that never happened.
+//   - The index can always be had back: it is loaded from its last checkpoint
+//     plus the log behind it, or built anew from the stored vectors when the
+//     checkpoint can't be read.
+//
+// # The life of a write
+//
+// Put locks its points, reads what it replaces, and then under the
+// collection's mutex takes a sequence number and ordinals and hands one batch
+// to Pebble in that order, without waiting for the disk. It waits outside of
+// the mutex, so concurrent writers share syncs. When the disk has the batch the
+// vectors go into the index, and the points are unlocked. An ordinal names one
+// vector for ever: a point that gets a new vector gets a new ordinal, and a
+// point that is put again with the same vector keeps its own.
+//
+// # The data directory
+//
+//	DIR/high-water   what was known to be durable, two lines (marks.go)
+//	DIR/db/          Pebble, comparer "vecino.v1", format pinned (engine.go)
+//
+// # Keys
+//
+// Every key begins with a byte that names its family. Numbers in keys are
+// big-endian: c the collection's number (4 bytes), g the generation (8), o an
+// ordinal (4), s a sequence number (8), n a checkpoint's number (8), i a
+// chunk's (4). An id is 00 and 8 bytes for a number, 01 and its bytes for a
+// string, so numbers come first.
+//
+//	01 'f'           format: "vecino store\n" and the format number
+//	01 'c'           catalog: changes, next collection number (JSON)
+//	02 name          collection: number, serving generation, creation (JSON)
+//	03 c             a dropped collection's name and time (JSON)
+//	04 c g           generation: creation and manifest (canonical encoding)
+//	05 c             state: sequence, next ordinal, live count, digest
+//	06 c id          document
+//	07 c o           the id that the ordinal's vector belongs to
+//	08 c g o         vector: 4 bytes a component, little-endian float32
+//	09 c s           log: what batch s did to the index
+//	0a c g           header of the last checkpoint
+//	0b c g n i       sealed chunk of a checkpoint (see index.Seal)
+//
+// # Records
+//
+// A record begins with a version byte; its numbers are little-endian.
+//
+//	document    version 1 | sequence 8 | ordinal 4 | SHA-256 of the rest 32 |
+//	            flags 1 (1 text, 2 payload) | [uvarint length, text] | [payload]
+//	state       version 1 | sequence 8 | next 8 | live 8 | digest 16
+//	log         version 1 | for each change: kind 1 (0 inserted, 1 removed) ordinal 4
+//	checkpoint  version 1 | number 8 | sequence 8 | chunks 8 | bytes 8
+//	generation  version 1 | nanoseconds since 1970 8 | manifest
+//
+// The digest is the sum modulo 2^128, over the live documents, of the first 16
+// bytes of SHA-256(sequence 8 | ordinal 4 | SHA-256 32 | id).
+package store

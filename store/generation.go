@@ -1,0 +1,79 @@
+package store
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/coder"
+	"github.com/vecino-db/vecino/index/exact"
+	"github.com/vecino-db/vecino/index/hnsw"
+)
+
+// generation is one build of a collection's index under one manifest. All but
+// the evidence within its manifest stays as it was made.
+type generation struct {
+	number   uint64
+	manifest atomic.Pointer[compat.Manifest] // replaced whole when evidence comes in
+	stamper  *compat.Stamper
+	config   index.Config
+	graph    index.Index
+	header   checkpointHeader // of the last committed checkpoint; guarded by Collection.checkpointMu
+}
+
+// newGeneration prepares a generation without its graph.
+func newGeneration(number uint64, m compat.Manifest) (*generation, error) {
+	stamper, err := m.Stamper()
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{
+		number:  number,
+		stamper: stamper,
+		config: index.Config{
+			Fingerprint: m.Space.Fingerprint(),
+			Stored:      m.Space.StoredFingerprint(),
+			Dimension:   m.Space.Dimension,
+			Metric:      m.Metric,
+			Build:       m.Index,
+			Search:      m.Search,
+		},
+	}
+	g.manifest.Store(&m)
+	return g, nil
+}
+
+// newIndex makes the empty index that a configuration asks for.
+func newIndex(cfg index.Config) (index.Index, error) {
+	switch cfg.Build.Engine {
+	case compat.EngineHNSW:
+		return wrapIndex(hnsw.New(cfg))
+	case compat.EngineCoder:
+		return wrapIndex(coder.New(cfg))
+	case compat.EngineExact:
+		return wrapIndex(exact.New(cfg))
+	}
+	return nil, fmt.Errorf("index engine %q is unknown; use hnsw, coder or exact", cfg.Build.Engine)
+}
+
+// loadIndex reads what the same engine saved.
+func loadIndex(cfg index.Config, source index.Source) (index.Index, error) {
+	switch cfg.Build.Engine {
+	case compat.EngineHNSW:
+		return wrapIndex(hnsw.Load(cfg, source))
+	case compat.EngineCoder:
+		return wrapIndex(coder.Load(cfg, source))
+	case compat.EngineExact:
+		return wrapIndex(exact.Load(cfg, source))
+	}
+	return nil, fmt.Errorf("index engine %q is unknown; use hnsw, coder or exact", cfg.Build.Engine)
+}
+
+// wrapIndex keeps a nil engine from becoming an index that is not nil.
+func wrapIndex[T index.Index](engine T, err error) (index.Index, error) {
+	if err != nil {
+		return nil, err
+	}
+	return engine, nil
+}
