@@ -24,11 +24,11 @@ func sharedFile(t testing.TB, name string) string {
 	t.Helper()
 	root := os.Getenv("VECINO_SHARED")
 	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
+		root = filepath.Join("..", "..", "..", "shared", "data")
 	}
-	path := filepath.Join(root, "data", "retrieval", name)
+	path := filepath.Join(root, "retrieval", name)
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no evaluation data: %v (set VECINO_SHARED to the directory that has data/retrieval)", err)
+		t.Skipf("no shared data: %v (set VECINO_SHARED to its directory)", err)
 	}
 	return path
 }
