@@ -100,14 +100,18 @@ func checkInvariants(t *testing.T, g *Graph) (reached float64) {
 }
 
 func TestGraphIsConnected(t *testing.T) {
-	const n, dim, seed = 4000, 24, 5
+	const dim, seed = 24, 5
+	n := 4000
+	if testing.Short() {
+		n = 1000
+	}
 	t.Logf("seed %d", seed)
 	// Inner products leave some short vectors without a link to them.
 	for metric, floor := range map[compat.Metric]float64{compat.MetricCosine: 0.999, compat.MetricL2: 0.999, compat.MetricDot: 0.99} {
 		g, space := newGraph(t, dim, metric)
 		rows := indextest.Clustered(seed, n, dim, 60, 0.3)
 		insert(t, g, space, 0, rows)
-		insert(t, g, space, n, rows[:n/4*dim]) // twins
+		insert(t, g, space, uint32(n), rows[:n/4*dim]) // twins
 		g.Delete(indextest.Ordinals(0, n/2))
 		insert(t, g, space, 0, indextest.Clustered(seed+1, n/2, dim, 60, 0.3))
 		if reached := checkInvariants(t, g); reached < floor {
@@ -195,17 +199,17 @@ func (c *countdown) Err() error {
 }
 
 func TestSearchStopsInTheMiddle(t *testing.T) {
-	const n, dim = 20000, 4
+	const n, dim = 2500, 4
 	g, space := newGraph(t, dim, compat.MetricL2)
 	insert(t, g, space, 0, indextest.Clustered(1, n, dim, 30, 2))
 	v := space.Stamp(t, []float32{1, 2, 3, 4})
 	half := indextest.RandomSet(rand.New(rand.NewPCG(1, 1)), n, 0.5)
 	for name, q := range map[string]index.Query{
-		"graph":          {Vector: v, K: 10, Ef: 500},
-		"graph-filtered": {Vector: v, K: 10, Ef: 300, Filter: half},
+		"graph":          {Vector: v, K: 10, Ef: 120},
+		"graph-filtered": {Vector: v, K: 10, Ef: 70, Filter: half},
 		"exact":          {Vector: v, K: 10, Exact: true},
 	} {
-		answer, err := g.Search(&countdown{Context: context.Background(), left: 2}, q)
+		answer, err := g.Search(&countdown{Context: context.Background(), left: 1}, q)
 		if err != context.Canceled || len(answer.Hits) != 0 || string(answer.Plan) != name {
 			t.Errorf("%s: plan %s, %d hits, %v", name, answer.Plan, len(answer.Hits), err)
 		}

@@ -91,10 +91,15 @@ const maxTries = 4
 
 // scanIsCheaper compares the plans by how many vectors they look at. A walk
 // expands about ef nodes for each node in 1/selectivity, with about M new
-// neighbours each; a scan is worth twice as much by going in order.
+// neighbours each. A scan of everything goes through memory in order: a walk
+// took as long as a scan of 1.4 ef M (20,000 x 384) to 1.8 ef M (10,000 x 128)
+// vectors. A scan of the admitted jumps, and asks the filter for each.
 func (r *search) scanIsCheaper(admitted int) bool {
-	walk := float64(r.ef) * float64(r.cfg.Build.M) / 2 * float64(r.live) / float64(admitted)
-	return float64(admitted) <= walk
+	walk := float64(r.ef) * float64(r.cfg.Build.M)
+	if r.filter == nil {
+		return float64(admitted) <= 1.25*walk
+	}
+	return float64(admitted) <= walk/2*float64(r.live)/float64(admitted)
 }
 
 // run carries out a plan and leaves the hits in r.best. It reports false when
