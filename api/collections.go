@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/store"
+)
+
+// Collection is a collection opened with its encoder. It is safe for
+// concurrent use; after the collection was dropped its calls fail with
+// store.ErrNotFound.
+type Collection struct {
+	stored   *store.Collection
+	manifest compat.Manifest
+	raw      *embed.Raw // stamps vectors that clients bring
+	etag     string
+	encoder  embed.Encoder // nil: raw vectors, or there is a problem
+	problem  error         // why texts can't be encoded although there is a model
+}
+
+// newCollection puts the parts together.
+func newCollection(stored *store.Collection, encoder embed.Encoder, problem error) (*Collection, error) {
+	m := stored.Manifest()
+	raw, err := embed.NewRaw(m)
+	if err != nil {
+		return nil, err
+	}
+	return &Collection{stored: stored, manifest: m, raw: raw, etag: manifestTag(m), encoder: encoder, problem: problem}, nil
+}
+
+// manifestTag is a strong entity tag: another manifest has another one.
+func manifestTag(m compat.Manifest) string {
+	data, err := json.Marshal(m)
+	if err != nil {
+		data = fmt.Appendf(nil, "%+v", m)
+	}
+	sum := sha256.Sum256(data)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
+}
+
+// Name is the collection's name.
+func (c *Collection) Name() string { return c.stored.Name() }
+
+// Manifest is the manifest of the serving generation.
+func (c *Collection) Manifest() compat.Manifest { return c.manifest }
+
+// Fingerprint is the space of the serving generation.
+func (c *Collection) Fingerprint() compat.Fingerprint { return c.manifest.Space.Fingerprint() }
+
+// ETag is the entity tag of the manifest, quotation marks included.
+func (c *Collection) ETag() string { return c.etag }
+
+// Problem is why texts can't be encoded although the collection has a model;
+// nil when all is well.
+func (c *Collection) Problem() error { return c.problem }
+
+// encode turns texts into vectors of the collection's space.
+func (c *Collection) encode(ctx context.Context, role embed.Role, texts []string) (embed.Encoded, error) {
+	if c.encoder == nil {
+		return embed.Encoded{}, c.noEncoder()
+	}
+	return embed.EncodeAll(ctx, c.encoder, role, texts, embed.Budget{}, nil)
+}
+
+// noEncoder says why texts can't be encoded.
+func (c *Collection) noEncoder() error {
+	var mismatch *compat.MismatchError
+	switch {
+	case errors.As(c.problem, &mismatch):
+		return mismatch
+	case errors.Is(c.problem, compat.ErrProbe):
+		return &Error{Kind: KindConflict, Code: "encoder_changed", Detail: fmt.Sprintf("collection %q: %v", c.Name(), c.problem), Err: c.problem}
+	case c.problem != nil:
+		return &Error{Kind: KindNotReady, Code: "encoder_missing",
+			Detail: fmt.Sprintf("collection %q was made with %s, which can't be opened: %v", c.Name(), c.manifest.Provenance.Model, c.problem),
+			Remedy: "put the model back and restart the server; until then query by vector or by id", Err: c.problem}
+	}
+	return &Error{Kind: KindInvalid, Code: "no_encoder", Detail: fmt.Sprintf("collection %q holds raw vectors and has no encoder, so it takes no texts", c.Name()),
+		Remedy: `send vectors, or create a collection with {"embedding":{"model":"builtin:hash"}} for texts`}
+}
+
+// Create makes a collection. One that is there already is a conflict, whether
+// or not it is what the wish asks for: the error says which, with the changes.
+func (s *Service) Create(ctx context.Context, name string, w Wish) (*Collection, error) {
+	if !ValidName(name) {
+		return nil, badName(name)
+	}
+	if have, err := s.Collection(name); err == nil {
+		return nil, s.exists(have, w)
+	}
+	m, encoder, err := s.manifest(w)
+	if err != nil {
+		return nil, err
+	}
+	if encoder != nil {
+		if m.Evidence.Probes, err = makeProbes(ctx, encoder); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored, err := s.store.Create(ctx, name, m)
+	if errors.Is(err, store.ErrExists) {
+		return nil, alreadyExists(name, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := newCollection(stored, encoder, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.collections[name] = c
+	s.logger.Info("collection created", "collection", name, "model", m.Provenance.Model, "dimension", m.Space.Dimension, "fingerprint", c.Fingerprint().String())
+	return c, nil
+}
+
+// exists tells a wish for what is there already from a wish for something else.
+func (s *Service) exists(have *Collection, w Wish) error {
+	if want, err := s.wanted(have.manifest, w); err == nil {
+		mismatch := compat.NewMismatch(have.Name(), have.manifest, want, compat.Facts{})
+		if mismatch.Plan.Verdict > compat.VerdictSame {
+			e := alreadyExists(have.Name(), mismatch)
+			e.Detail = mismatch.Summary()
+			return e
+		}
+	}
+	return alreadyExists(have.Name(), store.ErrExists)
+}
+
+// alreadyExists is the conflict of a name.
+func alreadyExists(name string, cause error) *Error {
+	return &Error{Kind: KindConflict, Code: "collection_exists", Detail: fmt.Sprintf("collection %q already exists", name),
+		Remedy: "use it, choose another name, or delete it first", Err: cause}
+}
+
+// Drop deletes a collection and everything in it, a damaged one too;
+// store.ErrNotFound when there is none.
+func (s *Service) Drop(ctx context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.store.Drop(ctx, name); err != nil {
+		return err
+	}
+	delete(s.collections, name)
+	delete(s.damaged, name)
+	s.logger.Info("collection deleted", "collection", name)
+	return nil
+}
+
+// List describes every collection, by name.
+func (s *Service) List(ctx context.Context) ([]store.Description, error) { return s.store.List(ctx) }
+
+// Describe counts what is in a collection.
+func (s *Service) Describe(ctx context.Context, c *Collection) (store.Description, error) {
+	return s.store.Describe(ctx, c.Name())
+}
+
+// Diff compares a collection with what is wanted of it and plans the way, and
+// changes nothing.
+func (s *Service) Diff(ctx context.Context, c *Collection, w Wish) (*compat.MismatchError, error) {
+	want, err := s.wanted(c.manifest, w)
+	if err != nil {
+		return nil, err
+	}
+	checked := want
+	checked.Evidence = compat.Evidence{} // it was observed of the manifest there is
+	if err := checked.Validate(); err != nil {
+		return nil, err
+	}
+	facts, err := c.facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return compat.NewMismatch(c.Name(), c.manifest, want, facts), nil
+}
+
+// factsPage is how many documents are looked at together.
+const factsPage = 1000
+
+// facts counts the documents whose text was kept.
+func (c *Collection) facts(ctx context.Context) (compat.Facts, error) {
+	var f compat.Facts
+	q := store.ScrollQuery{Limit: factsPage}
+	for {
+		page, next, err := c.stored.Scroll(ctx, q)
+		if err != nil {
+			return f, err
+		}
+		for _, d := range page {
+			f.Documents++
+			if d.HasText {
+				f.WithText++
+			} else if len(f.BlockedIDs) < compat.MaxBlockedIDs {
+				f.BlockedIDs = append(f.BlockedIDs, d.ID.String())
+			}
+		}
+		if next == nil {
+			return f, nil
+		}
+		q.From, q.HasFrom = *next, true
+	}
+}

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/vecino-db/vecino/api"
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/store"
+)
+
+// listCollections lists them by name.
+func (s *Server) listCollections(ctx context.Context, _ *call) (answer, error) {
+	list, err := s.service.List(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	rows := make([]map[string]any, 0, len(list))
+	for _, d := range list {
+		rows = append(rows, map[string]any{
+			"name": d.Name, "model": d.Manifest.Provenance.Model, "dimension": d.Manifest.Space.Dimension,
+			"points_count": d.Points, "unverified": !d.Manifest.Provenance.Verified,
+		})
+	}
+	return answer{result: map[string]any{"collections": rows}}, nil
+}
+
+// createCollection makes one.
+func (s *Server) createCollection(ctx context.Context, c *call) (answer, error) {
+	wish, err := decodeWish(c.body)
+	if err != nil {
+		return answer{}, err
+	}
+	if c.collection, err = s.service.Create(ctx, c.path["collection"], wish); err != nil {
+		return answer{}, err
+	}
+	return answer{result: true}, nil
+}
+
+// getCollection describes one: Qdrant's members, then our own.
+func (s *Server) getCollection(ctx context.Context, c *call) (answer, error) {
+	d, err := s.service.Describe(ctx, c.collection)
+	if err != nil {
+		return answer{}, err
+	}
+	m := c.collection.Manifest()
+	info := map[string]any{
+		"status": "green", "optimizer_status": "ok", "points_count": d.Points, "indexed_vectors_count": d.Indexed, "segments_count": 1,
+		"payload_schema": map[string]any{},
+		"config": map[string]any{
+			"params": map[string]any{
+				"vectors":      map[string]any{"size": m.Space.Dimension, "distance": distanceOf(m.Metric)},
+				"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": true,
+			},
+			"hnsw_config":      map[string]any{"m": m.Index.M, "ef_construct": m.Index.EfConstruction, "full_scan_threshold": 0},
+			"optimizer_config": map[string]any{}, "wal_config": nil, "quantization_config": nil,
+			"index":  m.Index,
+			"search": m.Search,
+		},
+		"fingerprint": c.collection.Fingerprint().String(), "generation": d.Generation, "unverified": !m.Provenance.Verified,
+		"memory_bytes": d.Index.Bytes,
+	}
+	if m.Provenance.Model != "" {
+		info["embedding"] = map[string]any{"model": m.Provenance.Model, "dimensions": m.Space.Dimension, "text_field": m.Provenance.TextField}
+	}
+	if problem := c.collection.Problem(); problem != nil {
+		info["status"], info["problem"] = "yellow", problemText(problem)
+	}
+	return answer{result: info}, nil
+}
+
+// problemText is what is said of a collection's encoder.
+func problemText(problem error) string {
+	p := problemOf(problem)
+	if p.Code == "internal" {
+		return "the encoder could not be opened; the server's log says why"
+	}
+	return p.Detail
+}
+
+// deleteCollection deletes one; the result is false when there was none.
+func (s *Server) deleteCollection(ctx context.Context, c *call) (answer, error) {
+	err := s.service.Drop(ctx, c.path["collection"])
+	if errors.Is(err, store.ErrNotFound) {
+		return answer{result: false}, nil
+	}
+	return answer{result: true}, err
+}
+
+// collectionExists says whether there is one.
+func (s *Server) collectionExists(_ context.Context, c *call) (answer, error) {
+	name := c.path["collection"]
+	_, err := s.service.Collection(name)
+	if err != nil && !api.ValidName(name) {
+		return answer{}, err
+	}
+	return answer{result: map[string]bool{"exists": err == nil}}, nil
+}
+
+// getManifest gives the manifest of the serving generation.
+func (s *Server) getManifest(ctx context.Context, c *call) (answer, error) {
+	d, err := s.service.Describe(ctx, c.collection)
+	if err != nil {
+		return answer{}, err
+	}
+	m := c.collection.Manifest()
+	result := map[string]any{
+		"collection": c.collection.Name(), "generation": d.Generation, "fingerprint": c.collection.Fingerprint().String(),
+		"unverified": !m.Provenance.Verified, "manifest": m,
+	}
+	if problem := c.collection.Problem(); problem != nil {
+		result["problem"] = problemText(problem)
+	}
+	return answer{result: result}, nil
+}
+
+// diffManifest says what a wish would mean; nothing changes.
+func (s *Server) diffManifest(ctx context.Context, c *call) (answer, error) {
+	wish, err := decodeWish(c.body)
+	if err != nil {
+		return answer{}, err
+	}
+	diff, err := s.service.Diff(ctx, c.collection, wish)
+	if err != nil {
+		return answer{}, err
+	}
+	changes := diff.Changes
+	if changes == nil {
+		changes = []compat.Change{}
+	}
+	return answer{result: map[string]any{
+		"verdict": diff.Plan.Verdict, "changes": changes, "plan": diff.Plan, "expected": diff.Have.String(), "actual": diff.Want.String(),
+	}}, nil
+}

@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vecino-db/vecino/api"
+	"github.com/vecino-db/vecino/api/strictjson"
+	"github.com/vecino-db/vecino/store"
+)
+
+// queryPoints answers one query.
+func (s *Server) queryPoints(ctx context.Context, c *call) (answer, error) {
+	hits, use, err := one(ctx, c, queryOf)
+	return answer{result: map[string]any{"points": hits}, usage: use}, err
+}
+
+// searchPoints answers one query of the older form.
+func (s *Server) searchPoints(ctx context.Context, c *call) (answer, error) {
+	hits, use, err := one(ctx, c, searchOf)
+	return answer{result: hits, usage: use}, err
+}
+
+// queryBatchPoints answers several queries.
+func (s *Server) queryBatchPoints(ctx context.Context, c *call) (answer, error) {
+	lists, use, err := several(ctx, c, queryOf)
+	if err != nil {
+		return answer{}, err
+	}
+	results := make([]map[string]any, 0, len(lists))
+	for _, hits := range lists {
+		results = append(results, map[string]any{"points": hits})
+	}
+	return answer{result: results, usage: use}, nil
+}
+
+// searchBatchPoints answers several queries of the older form.
+func (s *Server) searchBatchPoints(ctx context.Context, c *call) (answer, error) {
+	lists, use, err := several(ctx, c, searchOf)
+	return answer{result: lists, usage: use}, err
+}
+
+// one reads and runs a body of one query.
+func one(ctx context.Context, c *call, form func(*strictjson.Reader) (query, error)) ([]record, usage, error) {
+	q, err := decodeQuery(c.body, form)
+	if err != nil {
+		return nil, usage{}, err
+	}
+	return run(ctx, c, q)
+}
+
+// maxBatchHits bounds the hits that the queries of one batch may ask for
+// together.
+const maxBatchHits = 4 * maxLimit
+
+// several reads and runs a body of several queries; one that fails fails all.
+func several(ctx context.Context, c *call, form func(*strictjson.Reader) (query, error)) ([][]record, usage, error) {
+	queries, err := decodeQueries(c.body, form)
+	if err != nil {
+		return nil, usage{}, err
+	}
+	wanted := 0
+	for _, q := range queries {
+		wanted += q.Limit
+	}
+	if wanted > maxBatchHits {
+		return nil, usage{}, malformed("bad_request", "/searches", "the limits of the queries add up to %d; a batch may ask for %d hits", wanted, maxBatchHits)
+	}
+	lists := make([][]record, 0, len(queries))
+	var total usage
+	for _, q := range queries {
+		hits, use, err := run(ctx, c, q)
+		if err != nil {
+			return nil, usage{}, err
+		}
+		lists = append(lists, hits)
+		total.Tokens += use.Tokens
+		total.Plan = use.Plan
+	}
+	return lists, total, nil
+}
+
+// run runs one query.
+func run(ctx context.Context, c *call, q query) ([]record, usage, error) {
+	found, err := c.collection.Query(ctx, q.Query)
+	if err != nil {
+		return nil, usage{}, hint(err, q.Query)
+	}
+	hits := make([]record, 0, len(found.Hits))
+	for _, h := range found.Hits {
+		r := q.selector.record(h.Stored)
+		r.Score = &h.Score
+		hits = append(hits, r)
+	}
+	return hits, usage{Tokens: found.Tokens, Plan: found.Plan}, nil
+}
+
+// hint tells a client that asked for a point which isn't there that a bare
+// string is an id: it may have meant a text.
+func hint(err error, q api.Query) error {
+	if q.ID == nil || !errors.Is(err, store.ErrPointNotFound) {
+		return err
+	}
+	return &api.Error{Kind: api.KindNotFound, Code: "point_not_found", Detail: fmt.Sprintf("there is no point %.80q to search with", q.ID.String()),
+		Remedy: `to search by text send {"query": {"text": "..."}}`, Fields: []api.Field{{Pointer: q.Pointer, Reason: "no such point"}}, Err: err}
+}

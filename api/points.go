@@ -1,0 +1,232 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/index/filter"
+	"github.com/vecino-db/vecino/store"
+)
+
+// Point is one point to be stored: a text, or a vector with or without one.
+type Point struct {
+	ID      store.ID
+	Text    string
+	HasText bool
+	Vector  []float32       // nil: made of the text
+	Payload json.RawMessage // a JSON object, or nil
+	// Pointer is where the point stands in the request, for errors.
+	Pointer string
+}
+
+// Written is the outcome of Upsert.
+type Written struct {
+	Sequence  uint64     // of the batch
+	Tokens    int        // that were encoded
+	Truncated []store.ID // points whose text was longer than the model takes
+}
+
+// maxBatchFloats bounds the vectors of one batch: 128 MiB of them.
+const maxBatchFloats = 32 << 20
+
+// Upsert stores the points, all or none. Of several with one id the last wins.
+func (c *Collection) Upsert(ctx context.Context, points []Point) (Written, error) {
+	var w Written
+	if len(points) == 0 {
+		return w, nil
+	}
+	if n := len(points) * c.manifest.Space.Dimension; n > maxBatchFloats {
+		return w, &Error{Kind: KindTooLarge, Code: "batch_too_large",
+			Detail: fmt.Sprintf("%d points of %d dimensions are more than one request may bring", len(points), c.manifest.Space.Dimension),
+			Remedy: fmt.Sprintf("send at most %d points at once", maxBatchFloats/c.manifest.Space.Dimension)}
+	}
+	encoded, err := c.encodePoints(ctx, points)
+	if err != nil {
+		return w, err
+	}
+	vectors, err := c.batch(points, encoded.Vectors)
+	if err != nil {
+		return w, err
+	}
+	docs := make([]store.Document, len(points))
+	texts := 0
+	for i, p := range points {
+		docs[i] = store.Document{ID: p.ID, Text: p.Text, HasText: p.HasText, Payload: p.Payload}
+		if p.Vector == nil {
+			w.Tokens += encoded.Tokens[texts]
+			if encoded.Truncated[texts] {
+				w.Truncated = append(w.Truncated, p.ID)
+			}
+			texts++
+		} else if !p.HasText {
+			docs[i].Text, docs[i].HasText = c.payloadText(p.Payload)
+		}
+	}
+	w.Sequence, err = c.stored.Put(ctx, docs, vectors)
+	return w, err
+}
+
+// encodePoints encodes the texts of the points that bring no vector, in order.
+func (c *Collection) encodePoints(ctx context.Context, points []Point) (embed.Encoded, error) {
+	var texts []string
+	var pointers []string
+	for _, p := range points {
+		if p.Vector == nil {
+			texts, pointers = append(texts, p.Text), append(pointers, p.Pointer)
+		}
+	}
+	if len(texts) == 0 {
+		return embed.Encoded{}, nil
+	}
+	encoded, err := c.encode(ctx, embed.RoleDocument, texts)
+	return encoded, textError(err, func(i int) string { return pointers[i] + "/text" })
+}
+
+// textError points an encoder's complaint about a text at its place.
+func textError(err error, pointer func(i int) string) error {
+	var e *embed.TextError
+	if !errors.As(err, &e) {
+		return err
+	}
+	at := pointer(e.Index)
+	return &Error{Kind: KindInvalid, Code: "unusable_text", Detail: fmt.Sprintf("text %d can't be embedded: %v", e.Index, e.Err),
+		Remedy: "send a text with at least one word, or leave it out", Fields: []Field{{Pointer: at, Reason: e.Err.Error()}}, Err: err}
+}
+
+// batch stamps the vectors that clients brought and puts them in order with
+// those that were encoded.
+func (c *Collection) batch(points []Point, encoded compat.Vectors) (compat.Vectors, error) {
+	if encoded.Len() == len(points) {
+		return encoded, nil
+	}
+	var rows [][]float32
+	var pointers []string
+	order := make([]int, len(points)) // into encoded, then rows
+	texts := 0
+	for i, p := range points {
+		if p.Vector == nil {
+			order[i] = texts
+			texts++
+			continue
+		}
+		order[i] = encoded.Len() + len(rows)
+		rows, pointers = append(rows, p.Vector), append(pointers, p.Pointer+"/vector")
+	}
+	brought, err := c.raw.Stamp(rows)
+	if err != nil {
+		return compat.Vectors{}, vectorErrors(err, pointers)
+	}
+	if encoded.Len() == 0 {
+		return brought, nil
+	}
+	all, err := compat.Concat(encoded, brought)
+	if err != nil {
+		return compat.Vectors{}, err
+	}
+	return all.Select(order), nil
+}
+
+// vectorCode is the code of what is wrong with a vector.
+func vectorCode(cause error) string {
+	switch cause {
+	case compat.ErrDimension:
+		return "wrong_dimension"
+	case compat.ErrNotFinite:
+		return "not_finite"
+	case compat.ErrZeroNorm:
+		return "zero_vector"
+	case compat.ErrNorm:
+		return "not_normalized"
+	}
+	return "bad_vector"
+}
+
+// vectorErrors points complaints about rows at their places.
+func vectorErrors(err error, pointers []string) error {
+	list := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		list = joined.Unwrap()
+	}
+	out := &Error{Kind: KindInvalid, Err: err, Remedy: "send finite vectors of the model that the collection was made with"}
+	for _, one := range list {
+		var e *compat.VectorError
+		if !errors.As(one, &e) || e.Row < 0 || e.Row >= len(pointers) {
+			return err
+		}
+		reason := fmt.Sprintf("%v: %s", e.Err, e.Detail)
+		if out.Fields == nil {
+			out.Code, out.Detail = vectorCode(e.Err), reason
+		}
+		out.Fields = append(out.Fields, Field{Pointer: pointers[e.Row], Reason: reason})
+	}
+	return out
+}
+
+// payloadText finds the text of a point that came with its vector, where the
+// manifest says that it lies.
+func (c *Collection) payloadText(payload json.RawMessage) (string, bool) {
+	field := c.manifest.Provenance.TextField
+	if field == "" || len(payload) == 0 {
+		return "", false
+	}
+	var object map[string]json.RawMessage
+	var text string
+	if json.Unmarshal(payload, &object) != nil || !bytes.HasPrefix(object[field], []byte(`"`)) || json.Unmarshal(object[field], &text) != nil {
+		return "", false
+	}
+	return text, true
+}
+
+// Points gives the points of the ids that are there, in the order asked for.
+func (c *Collection) Points(ctx context.Context, ids []store.ID, withVector bool) ([]store.Stored, error) {
+	return c.stored.Get(ctx, ids, withVector)
+}
+
+// Selection names points by id or by filter, never both.
+type Selection struct {
+	IDs    []store.ID
+	Filter *filter.Filter // nil: IDs count
+}
+
+// Deleted is the outcome of Delete.
+type Deleted struct {
+	Count    int
+	Sequence uint64
+}
+
+// Delete removes the selected points; with dryRun it only counts them.
+func (c *Collection) Delete(ctx context.Context, sel Selection, dryRun bool) (Deleted, error) {
+	ids := sel.IDs
+	if sel.Filter != nil {
+		matching, err := c.stored.Matching(ctx, sel.Filter)
+		if err != nil {
+			return Deleted{}, err
+		}
+		ids = matching
+	}
+	if dryRun {
+		there, err := c.stored.Get(ctx, ids, false)
+		distinct := make(map[store.ID]struct{}, len(there))
+		for _, p := range there {
+			distinct[p.ID] = struct{}{}
+		}
+		return Deleted{Count: len(distinct)}, err
+	}
+	n, sequence, err := c.stored.Delete(ctx, ids)
+	return Deleted{Count: n, Sequence: sequence}, err
+}
+
+// Count counts the points that a filter admits; nil admits all.
+func (c *Collection) Count(ctx context.Context, f *filter.Filter) (int, error) {
+	return c.stored.Count(ctx, f)
+}
+
+// Scroll gives one page in the order of ids, and where the next one begins.
+func (c *Collection) Scroll(ctx context.Context, q store.ScrollQuery) ([]store.Stored, *store.ID, error) {
+	return c.stored.Scroll(ctx, q)
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/filter"
+	"github.com/vecino-db/vecino/store"
+)
+
+// Query asks for the points nearest to one thing: exactly one of Text, Vector
+// and ID is set.
+type Query struct {
+	Text   *string
+	Model  string // "" or the model the text is meant for, which must be the collection's
+	Vector []float32
+	ID     *store.ID // a stored point, which is never among its own neighbours
+
+	Limit, Offset  int
+	Ef             int // breadth of the graph search; 0: the manifest's default
+	Exact          bool
+	Filter         *filter.Filter
+	ScoreThreshold *float32
+	WithVector     bool
+	// Pointer is where the query stands in the request, for errors.
+	Pointer string
+}
+
+// Answer is the outcome of a Query.
+type Answer struct {
+	Hits   []store.Hit // nearest first
+	Plan   index.Plan
+	Tokens int // that were encoded
+}
+
+// Query answers one query.
+func (c *Collection) Query(ctx context.Context, q Query) (Answer, error) {
+	var a Answer
+	vector, tokens, err := c.queryVector(ctx, q)
+	if err != nil {
+		return a, err
+	}
+	search := store.SearchQuery{
+		Limit: q.Limit, Offset: q.Offset, Ef: q.Ef, Exact: q.Exact, Filter: q.Filter,
+		ScoreThreshold: q.ScoreThreshold, WithVector: q.WithVector,
+	}
+	if q.ID != nil {
+		search.Exclude = []store.ID{*q.ID}
+	}
+	found, err := c.stored.Search(ctx, vector, search)
+	if err != nil {
+		return a, err
+	}
+	return Answer{Hits: found.Hits, Plan: found.Plan, Tokens: tokens}, nil
+}
+
+// queryVector is what is searched with.
+func (c *Collection) queryVector(ctx context.Context, q Query) (v compat.Vectors, tokens int, err error) {
+	switch {
+	case q.Text != nil:
+		if err := c.CheckModel(q.Model, q.Pointer+"/model"); err != nil {
+			return v, 0, err
+		}
+		encoded, err := c.encode(ctx, embed.RoleQuery, []string{*q.Text})
+		if err != nil {
+			return v, 0, textError(err, func(int) string { return q.Pointer + "/text" })
+		}
+		return encoded.Vectors, encoded.Tokens[0], nil
+	case q.ID != nil:
+		v, err = c.stored.Vector(ctx, *q.ID)
+		return v, 0, err
+	}
+	v, err = c.raw.Stamp([][]float32{q.Vector})
+	if err != nil {
+		err = vectorErrors(err, []string{q.Pointer})
+	}
+	return v, 0, err
+}
+
+// CheckModel refuses a text that is meant for another model than the
+// collection's: its caller expects other vectors than it would get.
+func (c *Collection) CheckModel(model, pointer string) error {
+	have := c.manifest.Provenance.Model
+	if model == "" || model == have {
+		return nil
+	}
+	if have == "" {
+		return c.noEncoder()
+	}
+	reason := fmt.Sprintf("the text is meant for %q, and collection %q encodes by %q", model, c.Name(), have)
+	return &Error{Kind: KindConflict, Code: "another_model", Detail: reason,
+		Remedy: fmt.Sprintf("leave the model out, or create a collection for %q", model), Fields: []Field{{Pointer: pointer, Reason: reason}}}
+}

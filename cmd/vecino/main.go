@@ -1,0 +1,155 @@
+// Command vecino is text in, nearest neighbours out: the server and everything
+// around it. Each command is a file; they speak to a server over REST, and
+// with --data they start one of their own over a stopped store, so that there
+// is one way to do each thing.
+//
+// Values come from flags, then VECINO_* variables, then the YAML file of
+// --config. The exit status is 0 for success, 1 for failure, 2 for a wrong
+// command line, and 3 for a refusal because vectors of another embedding space
+// would have been mixed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/vecino-db/vecino/compat"
+)
+
+// The exit statuses.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3 // another embedding space
+)
+
+// cli is the command line.
+type cli struct {
+	Config configFlag `help:"YAML file with values for flags: by name, or by command and name." placeholder:"FILE"`
+
+	Serve      serveCmd      `cmd:"" help:"Run the server."`
+	Quickstart quickstartCmd `cmd:"" help:"See it work: a store, a server, texts in, queries, a refusal."`
+	Ingest     ingestCmd     `cmd:"" help:"Put files of texts into a collection."`
+	Query      queryCmd      `cmd:"" help:"Find the texts nearest to a text."`
+	Embed      embedCmd      `cmd:"" help:"Turn texts into vectors."`
+	Models     modelsCmd     `cmd:"" help:"What can encode texts."`
+	Manifest   manifestCmd   `cmd:"" help:"What a collection's vectors are."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+}
+
+// description teaches by example.
+const description = `Text in, nearest neighbours out.
+
+  vecino quickstart                           see it work
+  vecino serve --data ./data                  run the server
+  vecino ingest -c notes README.md docs/      put texts into a collection
+  vecino query -c notes "how do I start it"   find the nearest ones
+  vecino manifest show -c notes               what the vectors are
+
+Values come from flags, then VECINO_* variables (VECINO_SERVER for --server),
+then the file of --config. Exit status: 0 done, 1 failed, 2 wrong command
+line, 3 refused because of another embedding space.`
+
+// usageError is a wrong command line.
+type usageError struct{ error }
+
+// Unwrap gives the reason.
+func (e usageError) Unwrap() error { return e.error }
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel() // the first one asks for an orderly end
+		<-signals
+		os.Exit(exitFailed) // the second one ends at once
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with everything it touches, and returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	exited := -1
+	options := []kong.Option{
+		kong.Name("vecino"), kong.Description(description), kong.DefaultEnvars("VECINO"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code; panic(exited) }),
+		kong.Bind(&output{Writer: stdout, errors: stderr, input: stdin}), kong.BindTo(ctx, (*context.Context)(nil)),
+	}
+	if path := os.Getenv("VECINO_CONFIG"); path != "" {
+		resolver, err := loadConfig(path)
+		if err != nil {
+			fmt.Fprintf(stderr, "vecino: %v\n", err)
+			return exitUsage
+		}
+		options = append(options, kong.Resolvers(resolver))
+	}
+	parser, err := kong.New(&c, options...)
+	if err != nil {
+		fmt.Fprintf(stderr, "vecino: %v\n", err)
+		return exitFailed
+	}
+	parsed, err := parse(parser, args, &exited)
+	if exited >= 0 {
+		return exited
+	}
+	if err == nil {
+		err = parsed.Run()
+	}
+	return report(stderr, err)
+}
+
+// parse reads the command line. --help ends the parsing by a panic, because
+// kong has no other way to end early.
+func parse(parser *kong.Kong, args []string, exited *int) (parsed *kong.Context, err error) {
+	defer func() {
+		if *exited >= 0 {
+			recover()
+		}
+	}()
+	if parsed, err = parser.Parse(args); err != nil {
+		return nil, usageError{err}
+	}
+	return parsed, nil
+}
+
+// report says what went wrong and gives the exit status.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "vecino: %v\n", err)
+	var usage usageError
+	var refused *serverError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "Run vecino --help, or vecino COMMAND --help.")
+		return exitUsage
+	case errors.Is(err, compat.ErrMismatch), errors.As(err, &refused) && refused.anotherSpace():
+		return exitRefused
+	}
+	return exitFailed
+}
+
+// quickstartCmd runs the tour.
+type quickstartCmd struct {
+	Data   string `help:"Data directory; a temporary one that is removed at the end when left out." placeholder:"DIR"`
+	Listen string `help:"Address of the server; a free port when left out." placeholder:"HOST:PORT"`
+	Serve  bool   `help:"Keep the server running until Ctrl-C."`
+}
+
+// Run runs it.
+func (c *quickstartCmd) Run(ctx context.Context, out *output) error {
+	return quickstart(ctx, out, quickstartOptions{Data: c.Data, Listen: c.Listen, Serve: c.Serve})
+}

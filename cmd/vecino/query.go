@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+)
+
+// queryCmd asks one question.
+type queryCmd struct {
+	connection
+	Collection string  `short:"c" required:"" help:"Collection to search." placeholder:"NAME"`
+	Limit      int     `short:"n" help:"Hits wanted." default:"10"`
+	Filter     string  `help:"Filter of payloads, as JSON." placeholder:"JSON"`
+	Ef         int     `help:"Breadth of the search; the manifest's when left out."`
+	Exact      bool    `help:"Look at every vector."`
+	MinScore   float32 `help:"Leave out hits with less (with more, under Euclid)." placeholder:"SCORE"`
+	JSON       bool    `help:"Print the server's answer as JSON."`
+	Text       string  `arg:"" help:"What to look for."`
+}
+
+// Help teaches.
+func (queryCmd) Help() string {
+	return `Examples:
+  vecino query -c notes "how do I start the server"
+  vecino query -c notes -n 3 --json "bread" | jq '.points[].id'
+  vecino query -c notes --filter '{"must":[{"key":"source","match":{"value":"README.md"}}]}' install`
+}
+
+// queryHit is a hit as the server sends it.
+type queryHit struct {
+	ID      any             `json:"id"`
+	Version uint64          `json:"version"`
+	Score   float64         `json:"score"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+	Text    string          `json:"text,omitempty"`
+}
+
+// Run asks.
+func (c *queryCmd) Run(ctx context.Context, out *output) error {
+	body := map[string]any{"query": map[string]any{"text": c.Text}, "limit": c.Limit, "with_payload": true, "params": map[string]any{"exact": c.Exact}}
+	if c.Ef != 0 {
+		body["params"] = map[string]any{"exact": c.Exact, "hnsw_ef": c.Ef}
+	}
+	if c.MinScore != 0 {
+		body["score_threshold"] = c.MinScore
+	}
+	if c.Filter != "" {
+		if !json.Valid([]byte(c.Filter)) {
+			return usageError{fmt.Errorf("--filter is no JSON: %s", c.Filter)}
+		}
+		body["filter"] = json.RawMessage(c.Filter)
+	}
+	return c.with(ctx, func(r *remote) error {
+		var found struct {
+			Points []queryHit `json:"points"`
+		}
+		if err := r.result(ctx, http.MethodPost, collection(c.Collection, "/points/query"), body, &found); err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.JSON(found)
+		}
+		rows := make([]table.Row, 0, len(found.Points))
+		for _, h := range found.Points {
+			rows = append(rows, table.Row{fmt.Sprintf("%.4f", h.Score), line(fmt.Sprint(h.ID), 40), line(h.Text, 90)})
+		}
+		out.Table(table.Row{"score", "id", "text"}, rows)
+		return nil
+	})
+}
