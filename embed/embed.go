@@ -4,6 +4,10 @@
 // (so that the manifest of an index can be compared with it) and encodes
 // batches of texts in one of two roles. Encoders live in packages of their
 // own: hash (built in, lexical), static (Model2Vec).
+//
+// Two encoders of this package stand before another one: a Scheduler shares it
+// among callers by priority, in batches, and refuses what would wait too long;
+// Cached encodes no text twice.
 package embed
 
 import (

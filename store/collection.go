@@ -175,11 +175,11 @@ func (c *Collection) Delete(ctx context.Context, ids []ID) (deleted int, sequenc
 
 // change is what one write does to one point.
 type change struct {
-	id       ID
-	record   []byte    // the document, or nil to delete it
-	row      []float32 // its vector
-	existed  bool
-	old      head // of the document that is replaced or deleted, if it existed
+	id      ID
+	record  []byte    // the document, or nil to delete it
+	row     []float32 // its vector
+	existed bool
+	old     head // of the document that is replaced or deleted, if it existed
 	unmoved bool // the vector is the stored one: it keeps its ordinal
 }
 

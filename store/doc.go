@@ -60,6 +60,9 @@
 //	09 c s           log: what batch s did to the index
 //	0a c g           header of the last checkpoint
 //	0b c g n i       sealed chunk of a checkpoint (see index.Seal)
+//	0c f r h         cached embedding: f the fingerprint of its space (32), r its
+//	                 role (0 document, 1 query), h the hash of its content (32)
+//	0d n             segment n (8) of the embedding cache: what one Put brought
 //
 // # Records
 //
@@ -71,6 +74,14 @@
 //	log         version 1 | for each change: kind 1 (0 inserted, 1 removed) ordinal 4
 //	checkpoint  version 1 | number 8 | sequence 8 | chunks 8 | bytes 8
 //	generation  version 1 | nanoseconds since 1970 8 | manifest
+//	cached      version 1 | fingerprint 32 | note 8 | dimension 4 | float32s |
+//	            XXH64 of the key and all before 8
+//	segment     version 1 | bytes written before it 8 | its bytes 8 |
+//	            fingerprint 32 | role 1 | content hashes 32 each |
+//	            XXH64 of the key and all before 8
+//
+// The note of a cached embedding is the caller's: tokens and truncation. The
+// bytes of a segment are those of its records and its own, keys included.
 //
 // The digest is the sum modulo 2^128, over the live documents, of the first 16
 // bytes of SHA-256(sequence 8 | ordinal 4 | SHA-256 32 | id).

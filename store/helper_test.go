@@ -44,6 +44,12 @@ func hnswManifest(dim int) compat.Manifest {
 	return m
 }
 
+func coderManifest(dim int) compat.Manifest {
+	m := testManifest(dim, 1)
+	m.Index.Engine = compat.EngineCoder
+	return m
+}
+
 // stamp stamps rows for a manifest.
 func stamp(t testing.TB, m compat.Manifest, rows ...[]float32) compat.Vectors {
 	t.Helper()

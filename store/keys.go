@@ -19,6 +19,8 @@ const (
 	familyLog        byte = 0x09 // collection sequence             -> log entry
 	familyCheckpoint byte = 0x0a // collection generation           -> checkpoint header
 	familyChunk      byte = 0x0b // collection generation number i  -> sealed chunk of the index
+	familyCached     byte = 0x0c // fingerprint role content hash   -> cached embedding
+	familySegment    byte = 0x0d // number                          -> segment of the embedding cache
 )
 
 // collectionFamilies are the families whose keys begin with a collection's

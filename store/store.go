@@ -27,8 +27,9 @@ type Store struct {
 	disk    diskSpace
 	failure atomic.Pointer[error] // the first failed write: nothing is written after it
 
-	catalogMu sync.Mutex // one change of the catalog, or Close, at a time; taken before mu
-	marksMu   sync.Mutex // one writer of the high-water file at a time
+	catalogMu sync.Mutex      // one change of the catalog, or Close, at a time; taken before mu
+	cache     *EmbeddingCache // guarded by catalogMu; nil: it was not opened
+	marksMu   sync.Mutex      // one writer of the high-water file at a time
 
 	mu          sync.RWMutex
 	closed      bool
@@ -162,6 +163,7 @@ func (s *Store) Close(ctx context.Context) error {
 
 	s.stop()
 	s.worker.Wait()
+	s.cache.finish(ErrClosed)
 	var errs []error
 	for _, c := range s.sorted() {
 		c.finish(ErrClosed)

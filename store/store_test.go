@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,7 +19,7 @@ import (
 
 func TestWriteReadReopen(t *testing.T) {
 	ctx := context.Background()
-	for _, m := range []compat.Manifest{testManifest(8, 1), hnswManifest(8)} {
+	for _, m := range []compat.Manifest{testManifest(8, 1), hnswManifest(8), coderManifest(8)} {
 		t.Run(string(m.Index.Engine), func(t *testing.T) {
 			fs := vfs.NewMem()
 			s := open(t, testOptionsFor(t, fs))
@@ -110,12 +111,15 @@ func TestBackgroundCheckpointTrimsTheLog(t *testing.T) {
 	for i := range 40 {
 		put(t, c, 1, i*10, i*10+10)
 	}
-	for !t.Failed() {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		c.checkpointMu.Lock()
 		header := c.serving.header
 		c.checkpointMu.Unlock()
 		if header.sequence >= 5 {
 			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no checkpoint in the background within 10 s")
 		}
 	}
 	entries := 0
