@@ -9,7 +9,6 @@ require (
 	github.com/clipperhouse/uax29/v2 v2.7.0
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/coder/hnsw v0.6.1
-	github.com/edsrzf/mmap-go v1.2.0
 	github.com/getkin/kin-openapi v0.142.0
 	github.com/jedib0t/go-pretty/v6 v6.8.3
 	github.com/klauspost/compress v1.20.3

@@ -63,8 +63,12 @@ func TestRawRefuses(t *testing.T) {
 		row int
 		err error
 	}{
-		{1, compat.ErrDimension}, {2, compat.ErrNotFinite}, {4, compat.ErrZeroNorm},
-		{5, compat.ErrNotFinite}, {6, compat.ErrDimension}, {7, compat.ErrTooLarge},
+		{1, compat.ErrDimension},
+		{2, compat.ErrNotFinite},
+		{4, compat.ErrZeroNorm},
+		{5, compat.ErrNotFinite},
+		{6, compat.ErrDimension},
+		{7, compat.ErrTooLarge},
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != len(want) {

@@ -39,8 +39,11 @@ const tinyTokens = 97
 // tiny is a small model of a family, with odd sizes.
 func tiny(family string) *model {
 	m := &model{family: family, dtype: weights.F32, files: map[string]any{}, dense: map[string][2]int{}}
-	m.modules = []module{{Type: "sentence_transformers.models.Transformer"}, {Path: "1_Pooling", Type: "sentence_transformers.models.Pooling"},
-		{Path: "2_Normalize", Type: "sentence_transformers.models.Normalize"}}
+	m.modules = []module{
+		{Type: "sentence_transformers.models.Transformer"},
+		{Path: "1_Pooling", Type: "sentence_transformers.models.Pooling"},
+		{Path: "2_Normalize", Type: "sentence_transformers.models.Normalize"},
+	}
 	m.files["1_Pooling/config.json"] = map[string]any{"pooling_mode_mean_tokens": true, "word_embedding_dimension": nil}
 	common := map[string]any{
 		"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 37, "vocab_size": tinyTokens,

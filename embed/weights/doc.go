@@ -1,5 +1,5 @@
 // Package weights reads and writes the tensors of models in the safetensors
-// format (huggingface.co/docs/safetensors), memory-mapped.
+// format (huggingface.co/docs/safetensors).
 //
 //	+----------+------------------+--------------------------------+
 //	| uint64 n | n bytes of JSON  | data                           |
@@ -21,9 +21,9 @@
 // A sharded model (model.safetensors.index.json and the files that it names,
 // all in its directory) opens as one File.
 //
-// A File maps its bytes where the system can map files and reads them into
-// memory where it can't. Tensors of a File share its memory: they are gone
-// after Close. While a File is open, its file must not be cut short by anybody:
-// the system ends a process that touches mapped bytes that are no longer there.
-// A File is safe for concurrent use, except that Close must come last.
+// A File is read into memory, not mapped: a mapped file that somebody rewrites
+// in place would change the vectors of an encoder whose fingerprint says that
+// they are the same, and one that is cut short would end the process. Digest is
+// that of the bytes that were read. Tensors share the File's memory. A File is
+// safe for concurrent use, except that Close must come last.
 package weights

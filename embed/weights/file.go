@@ -2,8 +2,8 @@ package weights
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math"
@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/edsrzf/mmap-go"
 
 	"github.com/vecino-db/vecino/compat"
 )
@@ -28,11 +26,12 @@ type File struct {
 	digest   func() compat.Digest
 }
 
-// shard is one opened safetensors file.
+// shard is one safetensors file, read into memory. It is not mapped: a file
+// that is rewritten in place would change the vectors under a fingerprint that
+// stays, and one that is cut short would end the process.
 type shard struct {
-	name   string
-	bytes  []byte
-	mapped mmap.MMap // nil: bytes were read into memory
+	name  string
+	bytes []byte
 }
 
 // Names of what OpenDir looks for.
@@ -53,7 +52,7 @@ func Open(path string) (*File, error) {
 	}
 	h, err := parse(path, s.bytes)
 	if err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, err
 	}
 	f := &File{path: path, shards: []shard{s}, tensors: h.tensors, metadata: h.metadata}
 	f.digest = sync.OnceValue(func() compat.Digest { return sha256.Sum256(s.bytes) })
@@ -74,13 +73,13 @@ func OpenDir(dir string) (*File, error) {
 	return nil, fmt.Errorf("%s has neither %s nor %s: point at the directory of a model with safetensors weights: %w", dir, SingleName, IndexName, fs.ErrNotExist)
 }
 
-// openShard maps one file, or reads it where it can't be mapped.
+// openShard reads one file.
 func openShard(path string) (shard, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return shard{}, fmt.Errorf("open weights: %w", err)
 	}
-	defer file.Close() // the mapping outlives the descriptor
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		return shard{}, fmt.Errorf("open weights: %w", err)
@@ -91,22 +90,11 @@ func openShard(path string) (shard, error) {
 	case info.Size() < 8 || info.Size() > math.MaxInt/2:
 		return shard{}, &FormatError{Path: path, Reason: fmt.Sprintf("%d bytes can't be a model", info.Size())}
 	}
-	if m, err := mmap.Map(file, mmap.RDONLY, 0); err == nil {
-		return shard{name: filepath.Base(path), bytes: m, mapped: m}, nil
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return shard{}, fmt.Errorf("read weights: %w", err)
+	content := make([]byte, info.Size())
+	if _, err := io.ReadFull(file, content); err != nil {
+		return shard{}, fmt.Errorf("read weights %s: %w: it changed meanwhile, or the disk fails; try again", path, err)
 	}
 	return shard{name: filepath.Base(path), bytes: content}, nil
-}
-
-func (s *shard) close() error {
-	s.bytes = nil
-	if s.mapped == nil {
-		return nil
-	}
-	return s.mapped.Unmap()
 }
 
 // Path is what Open was given.
@@ -157,13 +145,9 @@ func (f *File) Size() int64 {
 // computed at the first call.
 func (f *File) Digest() compat.Digest { return f.digest() }
 
-// Close releases the memory. No tensor of the file may be used after it. More
-// calls do nothing.
+// Close lets go of the memory: no tensor can be had after it. Those that were
+// had stay valid. More calls do nothing.
 func (f *File) Close() error {
-	var errs []error
-	for i := range f.shards {
-		errs = append(errs, f.shards[i].close())
-	}
 	f.shards, f.tensors = nil, nil
-	return errors.Join(errs...)
+	return nil
 }

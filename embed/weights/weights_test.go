@@ -102,6 +102,34 @@ func TestReadsWhatItWrote(t *testing.T) {
 	}
 }
 
+// An open model is what was fingerprinted, whatever becomes of its file.
+func TestFileChangesAfterOpen(t *testing.T) {
+	content := small(t)
+	path := write(t, "m.safetensors", content)
+	f := open(t, path)
+	tensor, err := f.Tensor("matrix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][]byte{bytes.Repeat([]byte{0x42}, len(content)), nil} {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.WriteAt(change, 0)
+		if err := errors.Join(err, file.Truncate(int64(len(change))), file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := tensor.Float32s()
+		if err != nil || fmt.Sprint(got) != fmt.Sprint([]float32{1, 2, 3, -4, 5.5, float32(math.Inf(1))}) {
+			t.Errorf("with %d other bytes in the file: %v, %v", len(change), got, err)
+		}
+	}
+	if f.Digest() != sha256.Sum256(content) {
+		t.Error("the digest is not of what was read")
+	}
+}
+
 func TestInt64s(t *testing.T) {
 	f := open(t, write(t, "m.safetensors", small(t)))
 	tensor, _ := f.Tensor("ids")

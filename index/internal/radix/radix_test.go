@@ -13,7 +13,7 @@ func TestTableIsAMap(t *testing.T) {
 	var table Table
 	want := map[uint32]uint32{}
 	for range 20000 {
-		ordinal := rng.Uint32() >> (rng.UintN(32))
+		ordinal := rng.Uint32() >> rng.UintN(32)
 		value := rng.Uint32N(3)
 		if got := table.Swap(ordinal, value); got != want[ordinal] {
 			t.Fatalf("Swap(%d) gave %d, want %d", ordinal, got, want[ordinal])
