@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
@@ -21,8 +22,15 @@ type Collection struct {
 	manifest compat.Manifest
 	raw      *embed.Raw // stamps vectors that clients bring
 	etag     string
-	encoder  embed.Encoder // nil: raw vectors, or there is a problem
-	problem  error         // why texts can't be encoded although there is a model
+	endpoint *endpointWatch // nil: the model is no remote one
+	encoding atomic.Pointer[encoding]
+}
+
+// encoding is what a collection does with texts. That of a remote model
+// changes with what its probes show.
+type encoding struct {
+	encoder embed.Encoder // nil: raw vectors, or there is a problem
+	problem error         // why texts can't be encoded although there is a model
 }
 
 // newCollection puts the parts together.
@@ -32,7 +40,9 @@ func newCollection(stored *store.Collection, encoder embed.Encoder, problem erro
 	if err != nil {
 		return nil, err
 	}
-	return &Collection{stored: stored, manifest: m, raw: raw, etag: manifestTag(m), encoder: encoder, problem: problem}, nil
+	c := &Collection{stored: stored, manifest: m, raw: raw, etag: manifestTag(m)}
+	c.encoding.Store(&encoding{encoder, problem})
+	return c, nil
 }
 
 // manifestTag is a strong entity tag: another manifest has another one.
@@ -57,33 +67,51 @@ func (c *Collection) Fingerprint() compat.Fingerprint { return c.manifest.Space.
 // ETag is the entity tag of the manifest, quotation marks included.
 func (c *Collection) ETag() string { return c.etag }
 
-// Problem is why texts can't be encoded although the collection has a model;
-// nil when all is well.
-func (c *Collection) Problem() error { return c.problem }
+// Problem is why texts can't be encoded although the collection has a model,
+// as a query by text would say it; nil when all is well.
+func (c *Collection) Problem() error {
+	problem := c.encoding.Load().problem
+	if problem == nil {
+		return nil
+	}
+	return c.noEncoder(problem)
+}
 
 // encode turns texts into vectors of the collection's space.
 func (c *Collection) encode(ctx context.Context, role embed.Role, texts []string) (embed.Encoded, error) {
-	if c.encoder == nil {
-		return embed.Encoded{}, c.noEncoder()
+	now := c.encoding.Load()
+	if now.encoder == nil {
+		return embed.Encoded{}, c.noEncoder(now.problem)
 	}
-	return embed.EncodeAll(ctx, c.encoder, role, texts, embed.Budget{}, nil)
+	return now.encoder.Encode(ctx, role, texts)
 }
 
 // noEncoder says why texts can't be encoded.
-func (c *Collection) noEncoder() error {
+func (c *Collection) noEncoder(problem error) error {
 	var mismatch *compat.MismatchError
+	model := c.manifest.Provenance.Model
 	switch {
-	case errors.As(c.problem, &mismatch):
+	case errors.As(problem, &mismatch):
 		return mismatch
-	case errors.Is(c.problem, compat.ErrProbe):
-		return &Error{Kind: KindConflict, Code: "encoder_changed", Detail: fmt.Sprintf("collection %q: %v", c.Name(), c.problem), Err: c.problem}
-	case c.problem != nil:
-		return &Error{Kind: KindNotReady, Code: "encoder_missing",
-			Detail: fmt.Sprintf("collection %q was made with %s, which can't be opened: %v", c.Name(), c.manifest.Provenance.Model, c.problem),
-			Remedy: "put the model back and restart the server; until then query by vector or by id", Err: c.problem}
+	case errors.Is(problem, compat.ErrProbe):
+		return &Error{Kind: KindConflict, Code: "encoder_changed", Detail: fmt.Sprintf("collection %q: %v", c.Name(), problem), Err: problem}
+	case problem != nil && c.endpoint != nil:
+		return &Error{
+			Kind: KindNotReady, Code: "endpoint_failed",
+			Detail: fmt.Sprintf("collection %q was made with %s, which could not be compared with its probes yet: %v", c.Name(), model, problem),
+			Remedy: "try again: the endpoint is asked every " + retryEndpoint.String() + "; until it answers query by vector or by id", RetryAfter: retryEndpoint, Err: problem,
+		}
+	case problem != nil:
+		return &Error{
+			Kind: KindNotReady, Code: "encoder_missing",
+			Detail: fmt.Sprintf("collection %q was made with %s, which can't be opened: %v", c.Name(), model, problem),
+			Remedy: "put the model back and restart the server; until then query by vector or by id", Err: problem,
+		}
 	}
-	return &Error{Kind: KindInvalid, Code: "no_encoder", Detail: fmt.Sprintf("collection %q holds raw vectors and has no encoder, so it takes no texts", c.Name()),
-		Remedy: `send vectors, or create a collection with {"embedding":{"model":"builtin:hash"}} for texts`}
+	return &Error{
+		Kind: KindInvalid, Code: "no_encoder", Detail: fmt.Sprintf("collection %q holds raw vectors and has no encoder, so it takes no texts", c.Name()),
+		Remedy: `send vectors, or create a collection with {"embedding":{"model":"builtin:hash"}} for texts`,
+	}
 }
 
 // Create makes a collection. One that is there already is a conflict, whether
@@ -93,14 +121,14 @@ func (s *Service) Create(ctx context.Context, name string, w Wish) (*Collection,
 		return nil, badName(name)
 	}
 	if have, err := s.Collection(name); err == nil {
-		return nil, s.exists(have, w)
+		return nil, s.exists(ctx, have, w)
 	}
-	m, encoder, err := s.manifest(w)
+	m, encoder, err := s.manifest(ctx, w)
 	if err != nil {
 		return nil, err
 	}
 	if encoder != nil {
-		if m.Evidence.Probes, err = makeProbes(ctx, encoder); err != nil {
+		if m.Evidence.Probes, err = s.probesFor(ctx, encoder); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +141,7 @@ func (s *Service) Create(ctx context.Context, name string, w Wish) (*Collection,
 	if err != nil {
 		return nil, err
 	}
-	c, err := newCollection(stored, encoder, nil)
+	c, err := s.collectionWith(stored, encoder, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +151,8 @@ func (s *Service) Create(ctx context.Context, name string, w Wish) (*Collection,
 }
 
 // exists tells a wish for what is there already from a wish for something else.
-func (s *Service) exists(have *Collection, w Wish) error {
-	if want, err := s.wanted(have.manifest, w); err == nil {
+func (s *Service) exists(ctx context.Context, have *Collection, w Wish) error {
+	if want, err := s.wanted(ctx, have.manifest, w); err == nil {
 		mismatch := compat.NewMismatch(have.Name(), have.manifest, want, compat.Facts{})
 		if mismatch.Plan.Verdict > compat.VerdictSame {
 			e := alreadyExists(have.Name(), mismatch)
@@ -137,8 +165,10 @@ func (s *Service) exists(have *Collection, w Wish) error {
 
 // alreadyExists is the conflict of a name.
 func alreadyExists(name string, cause error) *Error {
-	return &Error{Kind: KindConflict, Code: "collection_exists", Detail: fmt.Sprintf("collection %q already exists", name),
-		Remedy: "use it, choose another name, or delete it first", Err: cause}
+	return &Error{
+		Kind: KindConflict, Code: "collection_exists", Detail: fmt.Sprintf("collection %q already exists", name),
+		Remedy: "use it, choose another name, or delete it first", Err: cause,
+	}
 }
 
 // Drop deletes a collection and everything in it, a damaged one too;
@@ -166,7 +196,7 @@ func (s *Service) Describe(ctx context.Context, c *Collection) (store.Descriptio
 // Diff compares a collection with what is wanted of it and plans the way, and
 // changes nothing.
 func (s *Service) Diff(ctx context.Context, c *Collection, w Wish) (*compat.MismatchError, error) {
-	want, err := s.wanted(c.manifest, w)
+	want, err := s.wanted(ctx, c.manifest, w)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,9 @@
 //
 // # Which encoder a collection has
 //
-// A collection is created with a model ("builtin:hash", "local:NAME") or with
-// vectors alone. With a model, the encoder is opened again at each start from
+// A collection is created with a model ("builtin:hash", "local:NAME", or
+// "openai:NAME", "ollama:NAME", "tei:NAME" as the operator configured them) or
+// with vectors alone. With a model, the encoder is opened again at each start from
 // the name and options in the manifest, and must be what the manifest says:
 // its space must pass the store's gate, and the probes stored at creation must
 // come out the same. Where it isn't (the model's directory is gone, its files
@@ -18,6 +19,22 @@
 // A collection made with vectors alone is unverified: nothing can tell which
 // model its vectors come from, so its space carries a random digest and equals
 // no other, whatever its dimension. Texts can't be searched in it.
+//
+// A model behind an endpoint is known by its name alone, so its probes are
+// embedded again at the start and then regularly. While another model answers,
+// the collection takes no texts and no writes; while none answers, it goes on
+// if the model was proved since the start, and takes no texts if not. What the
+// cache keeps of such a model is kept apart by the probes.
+//
+// # What an encoding goes through
+//
+//	cache -> queue -> encoder
+//
+// Every encoder has a queue of its own (embed.Scheduler): queries before
+// documents, requests put together into batches, a caller that left dropped,
+// and what would wait too long refused with KindOverloaded. The cache
+// (store.EmbeddingCache) stands before transformers and remote models only:
+// the others are as fast as it is.
 //
 // # Errors
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
 )
 
@@ -19,8 +20,9 @@ type EmbedRequest struct {
 	Model      string
 	Texts      []string
 	Role       embed.Role
-	Dimensions int  // 0: the model's own
-	NoTruncate bool // refuse texts that are longer than the model takes
+	Dimensions int              // 0: the model's own
+	Precision  compat.Precision // of a transformer; "": f32
+	NoTruncate bool             // refuse texts that are longer than the model takes
 }
 
 // Embed encodes texts outside any collection.
@@ -28,14 +30,14 @@ func (s *Service) Embed(ctx context.Context, r EmbedRequest) (embed.Encoded, err
 	if n := len(r.Texts); n < 1 || n > MaxEmbedInputs {
 		return embed.Encoded{}, invalid("bad_input", "/input", "%d inputs; allowed is 1 to %d", n, MaxEmbedInputs)
 	}
-	encoder, err := s.embedder(r)
+	encoder, err := s.embedder(ctx, r)
 	if err != nil {
 		return embed.Encoded{}, err
 	}
 	if err := checkTokens(encoder, r); err != nil {
 		return embed.Encoded{}, err
 	}
-	encoded, err := embed.EncodeAll(ctx, encoder, r.Role, r.Texts, embed.Budget{}, nil)
+	encoded, err := encoder.Encode(ctx, r.Role, r.Texts)
 	if err != nil {
 		return encoded, textError(err, func(i int) string { return fmt.Sprintf("/input/%d", i) })
 	}
@@ -46,8 +48,8 @@ func (s *Service) Embed(ctx context.Context, r EmbedRequest) (embed.Encoded, err
 }
 
 // embedder opens the model; dimensions are for models that can be cut.
-func (s *Service) embedder(r EmbedRequest) (embed.Encoder, error) {
-	encoder, err := s.encoders.Open(r.Model, EncoderOptions{})
+func (s *Service) embedder(ctx context.Context, r EmbedRequest) (embed.Encoder, error) {
+	encoder, err := s.encoders.Open(ctx, r.Model, EncoderOptions{Precision: r.Precision})
 	if err != nil || r.Dimensions == 0 || r.Dimensions == encoder.Space().Dimension {
 		return encoder, err
 	}
@@ -59,7 +61,7 @@ func (s *Service) embedder(r EmbedRequest) (embed.Encoder, error) {
 		}
 		return nil, invalid("bad_dimension", "/dimensions", "model %q gives %d dimensions: %s", r.Model, encoder.Space().Dimension, what)
 	}
-	return s.encoders.Open(r.Model, EncoderOptions{Dimensions: r.Dimensions})
+	return s.encoders.Open(ctx, r.Model, EncoderOptions{Dimensions: r.Dimensions, Precision: r.Precision})
 }
 
 // tokenSlack is how many tokens a text may have beyond one a byte: the special
@@ -81,8 +83,10 @@ func checkTokens(encoder embed.Encoder, r EmbedRequest) error {
 		total += n
 	}
 	if total > MaxEmbedTokens {
-		return &Error{Kind: KindTooLarge, Code: "too_many_tokens", Detail: fmt.Sprintf("the inputs have %d tokens together; one request may have %d", total, MaxEmbedTokens),
-			Remedy: "send fewer inputs at once"}
+		return &Error{
+			Kind: KindTooLarge, Code: "too_many_tokens", Detail: fmt.Sprintf("the inputs have %d tokens together; one request may have %d", total, MaxEmbedTokens),
+			Remedy: "send fewer inputs at once",
+		}
 	}
 	return nil
 }

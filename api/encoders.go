@@ -1,20 +1,19 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/hash"
-	"github.com/vecino-db/vecino/embed/static"
 )
 
 // The names by which the API calls models.
@@ -37,6 +36,16 @@ type EncoderOptions struct {
 	QueryPrompt, DocumentPrompt *string
 	// Normalize replaces the model's own habit; nil keeps it.
 	Normalize *bool
+	// Precision of the arithmetic, which transformers let choose; "": f32.
+	Precision compat.Precision
+}
+
+// plain reports whether nothing is asked for that a model could lack.
+func (o EncoderOptions) plain() bool {
+	if o.Precision == compat.PrecisionF32 {
+		o.Precision = ""
+	}
+	return o == EncoderOptions{}
 }
 
 // key is a comparable form of the options.
@@ -51,42 +60,79 @@ func (o EncoderOptions) key(model string) string {
 	if o.Normalize != nil {
 		normalize = fmt.Sprint(*o.Normalize)
 	}
-	return fmt.Sprintf("%q %d %s %s %s", model, o.Dimensions, text(o.QueryPrompt), text(o.DocumentPrompt), normalize)
+	precision := o.Precision
+	if precision == "" {
+		precision = compat.PrecisionF32
+	}
+	return fmt.Sprintf("%q %d %s %s %s %s", model, o.Dimensions, text(o.QueryPrompt), text(o.DocumentPrompt), normalize, precision)
 }
 
 // Model is one entry of the list of models.
 type Model struct {
 	Name    string
 	Info    embed.Info
-	Space   compat.Space
-	Problem string // why it can't be opened; Info and Space are zero then
+	Space   compat.Space // without a dimension: it is not known before the endpoint is asked
+	Problem string       // why it can't be opened; Info and Space are zero then
 }
 
-// Encoders opens encoders by name and keeps each until Close. It is safe for
-// concurrent use.
+// EncodersOptions say which models there are, and how they are run.
+type EncodersOptions struct {
+	Models  string   // directory with one directory for each local model; "": none
+	Remotes []Remote // models behind endpoints
+	// Queue bounds what each encoder does at a time and lets wait. Its Workers
+	// are those of local models; 0: one, because an encoder spreads a batch
+	// over the cores, and GOMAXPROCS for builtin:hash, which does not.
+	Queue   embed.SchedulerOptions
+	Threads int          // of one batch of a transformer; 0: GOMAXPROCS
+	Cache   embed.Cache  // of transformers and remote models; nil: none
+	Logger  *slog.Logger // nil: nothing is logged
+}
+
+// Validate reports the first value that can't be used.
+func (o EncodersOptions) Validate() error {
+	if o.Threads < 0 {
+		return fmt.Errorf("%d threads of an encoder: give a positive number, or 0 for one a core", o.Threads)
+	}
+	if err := validRemotes(o.Remotes); err != nil {
+		return err
+	}
+	return o.Queue.Validate()
+}
+
+// Encoders opens encoders by name and keeps each until Close, behind a queue
+// of its own. It is safe for concurrent use.
 type Encoders struct {
-	dir  string
-	root *os.Root // of dir; nil: there are no local models
+	options EncodersOptions
+	root    *os.Root // of the directory of models; nil: there are no local models
 
 	mu   sync.Mutex
 	open map[string]*openEncoder
+	dims map[string]int // of remote models that were asked for theirs
+
+	describing sync.Mutex // held while a model is opened to be described
+	described  map[string]description
 }
 
 // openEncoder is a slot that is filled once; a failure empties it again, so
 // that a model put right is found without a restart.
 type openEncoder struct {
 	mu      sync.Mutex
-	encoder embed.Encoder
+	encoder *served
 }
 
-// NewEncoders makes the registry. dir holds one directory for each local
-// model; "" means none.
-func NewEncoders(dir string) (*Encoders, error) {
-	e := &Encoders{dir: dir, open: map[string]*openEncoder{}}
-	if dir == "" {
+// NewEncoders makes the registry.
+func NewEncoders(o EncodersOptions) (*Encoders, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Encoders{options: o, open: map[string]*openEncoder{}, dims: map[string]int{}, described: map[string]description{}}
+	if o.Models == "" {
 		return e, nil
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(o.Models)
 	if err != nil {
 		return nil, fmt.Errorf("directory of models: %w; make it, or name another one by --models", err)
 	}
@@ -94,14 +140,16 @@ func NewEncoders(dir string) (*Encoders, error) {
 	return e, nil
 }
 
-// Close closes every encoder.
+// Close closes every encoder; what waits in their queues fails.
 func (e *Encoders) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var errs []error
+	closed := map[*served]bool{}
 	for _, slot := range e.open {
-		if slot.encoder != nil {
-			errs = append(errs, slot.encoder.Close())
+		if s := slot.encoder; s != nil && !closed[s] {
+			closed[s] = true
+			errs = append(errs, s.Close())
 		}
 	}
 	e.open = map[string]*openEncoder{}
@@ -117,10 +165,23 @@ const maxOpenEncoders = 64
 
 // Open gives the encoder of a model with options. The registry owns it. Errors
 // are *Error: KindNotFound for an unknown model, KindInvalid for options that
-// the model doesn't have, KindNotReady for one that can't be loaded.
-func (e *Encoders) Open(model string, o EncoderOptions) (embed.Encoder, error) {
+// the model doesn't have, KindNotReady for one that can't be loaded or whose
+// endpoint gives no answer.
+func (e *Encoders) Open(ctx context.Context, model string, o EncoderOptions) (embed.Encoder, error) {
+	s, err := e.get(ctx, model, o)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// get is Open for this package.
+func (e *Encoders) get(ctx context.Context, model string, o EncoderOptions) (*served, error) {
 	if o.Dimensions < 0 || o.Dimensions > compat.MaxDimension {
 		return nil, invalid("bad_dimension", "", "%d dimensions: allowed is 1..%d", o.Dimensions, compat.MaxDimension)
+	}
+	if err := e.dimensionOf(ctx, model, &o); err != nil {
+		return nil, err
 	}
 	slot, err := e.slot(o.key(model))
 	if err != nil {
@@ -131,7 +192,7 @@ func (e *Encoders) Open(model string, o EncoderOptions) (embed.Encoder, error) {
 	if slot.encoder != nil {
 		return slot.encoder, nil
 	}
-	encoder, err := e.load(model, o)
+	s, err := e.load(ctx, model, o)
 	if err != nil {
 		e.mu.Lock()
 		if e.open[o.key(model)] == slot {
@@ -140,8 +201,23 @@ func (e *Encoders) Open(model string, o EncoderOptions) (embed.Encoder, error) {
 		e.mu.Unlock()
 		return nil, err
 	}
-	slot.encoder = encoder
-	return encoder, nil
+	return e.keep(slot, model, s)
+}
+
+// keep fills a slot. Options that come to the same space share one encoder,
+// because a transformer is large.
+func (e *Encoders) keep(slot *openEncoder, model string, s *served) (*served, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	fingerprint := s.Space().Fingerprint()
+	for _, other := range e.open {
+		if have := other.encoder; other != slot && have != nil && have.model == model && have.Space().Fingerprint().Matches(fingerprint) {
+			slot.encoder = have
+			return have, s.Close()
+		}
+	}
+	slot.encoder = s
+	return s, nil
 }
 
 // slot finds or makes the slot of a key.
@@ -151,8 +227,10 @@ func (e *Encoders) slot(key string) (*openEncoder, error) {
 	slot, ok := e.open[key]
 	if !ok {
 		if len(e.open) >= maxOpenEncoders {
-			return nil, &Error{Kind: KindNotReady, Code: "too_many_encoders", Detail: fmt.Sprintf("%d variants of models are open already", maxOpenEncoders),
-				Remedy: "use a model and dimensions that are in use, or restart the server"}
+			return nil, &Error{
+				Kind: KindNotReady, Code: "too_many_encoders", Detail: fmt.Sprintf("%d variants of models are open already", maxOpenEncoders),
+				Remedy: "use a model and dimensions that are in use, or restart the server",
+			}
 		}
 		slot = &openEncoder{}
 		e.open[key] = slot
@@ -160,16 +238,23 @@ func (e *Encoders) slot(key string) (*openEncoder, error) {
 	return slot, nil
 }
 
-// load opens a model from where it lies.
-func (e *Encoders) load(model string, o EncoderOptions) (embed.Encoder, error) {
+// load opens a model from where it lies, and puts its queue before it.
+func (e *Encoders) load(ctx context.Context, model string, o EncoderOptions) (*served, error) {
 	if model == ModelHash {
-		return loadHash(o)
+		encoder, err := loadHash(o)
+		if err != nil {
+			return nil, err
+		}
+		return e.serve(model, encoder)
 	}
-	name, ok := strings.CutPrefix(model, localPrefix)
-	if !ok || !localName.MatchString(name) {
-		return nil, unknownModel(model, `models are called "builtin:hash" or "local:NAME", where NAME is a directory under --models; GET /v1/models lists them`)
+	if r, ok := e.remote(model); ok {
+		return e.loadRemote(ctx, model, r, o)
 	}
-	return e.loadLocal(model, name, o)
+	encoder, err := e.loadLocal(ctx, model, o)
+	if err != nil {
+		return nil, err
+	}
+	return e.serve(model, encoder)
 }
 
 // loadHash makes the built-in encoder.
@@ -179,6 +264,8 @@ func loadHash(o EncoderOptions) (embed.Encoder, error) {
 		return nil, invalid("no_prompts", "", "model %q takes no prompts; leave them out", ModelHash)
 	case o.Normalize != nil && !*o.Normalize:
 		return nil, invalid("always_normalized", "", "model %q always normalizes its vectors; leave normalize out", ModelHash)
+	case o.Precision != "" && o.Precision != compat.PrecisionF32:
+		return nil, noPrecision(ModelHash, o.Precision)
 	}
 	encoder, err := hash.New(hash.Options{Dimension: o.Dimensions})
 	if err != nil {
@@ -187,50 +274,11 @@ func loadHash(o EncoderOptions) (embed.Encoder, error) {
 	return encoder, nil
 }
 
-// loadLocal opens the directory of a local model. The name is one plain path
-// element, and os.Root keeps a link from leading elsewhere.
-func (e *Encoders) loadLocal(model, name string, o EncoderOptions) (embed.Encoder, error) {
-	if e.root == nil {
-		return nil, unknownModel(model, "the server was started without a directory of models; start it with --models DIR")
-	}
-	info, err := e.root.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, unknownModel(model, fmt.Sprintf("put its files into the directory %q under --models", name))
-	case err != nil:
-		return nil, &Error{Kind: KindNotReady, Code: "model_unreadable", Detail: fmt.Sprintf("model %q can't be read", model), Remedy: "look at its directory under --models", Err: err}
-	case !info.IsDir():
-		return nil, unknownModel(model, fmt.Sprintf("%q under --models is no directory", name))
-	}
-	encoder, err := static.Open(filepath.Join(e.dir, name), staticOptions(model, o))
-	if err == nil {
-		return encoder, nil
-	}
-	if o != (EncoderOptions{}) {
-		// What the model can't do by itself is no fault of the options.
-		if plain, plainErr := static.Open(filepath.Join(e.dir, name), staticOptions(model, EncoderOptions{})); plainErr == nil {
-			return nil, errors.Join(&Error{Kind: KindInvalid, Code: "bad_option", Detail: err.Error(), Err: err}, plain.Close())
-		}
-	}
-	return nil, &Error{Kind: KindNotReady, Code: "model_unreadable", Detail: fmt.Sprintf("model %q can't be loaded: %v", model, err), Remedy: "put its files right, then try again", Err: err}
-}
-
-// staticOptions are the options in the words of package static.
-func staticOptions(model string, o EncoderOptions) static.Options {
-	out := static.Options{Name: model, Dimension: o.Dimensions}
-	if o.QueryPrompt != nil {
-		out.QueryPrompt = *o.QueryPrompt
-	}
-	if o.DocumentPrompt != nil {
-		out.DocumentPrompt = *o.DocumentPrompt
-	}
-	if o.Normalize != nil {
-		out.Normalization = compat.NormalizeNone
-		if *o.Normalize {
-			out.Normalization = compat.NormalizeL2
-		}
-	}
-	return out
+// noPrecision is the error for a model that is no transformer.
+func noPrecision(model string, p compat.Precision) *Error {
+	e := invalid("no_precision", "", "model %q has one precision, and not %q", model, p)
+	e.Remedy = "leave precision out: it is for transformers"
+	return e
 }
 
 // unknownModel is the error for a name that leads to no model.
@@ -242,9 +290,12 @@ func unknownModel(model, remedy string) *Error {
 }
 
 // List describes every model that can be named, those that can't be opened
-// among them, by name.
-func (e *Encoders) List() ([]Model, error) {
+// among them, by name. No endpoint is asked anything.
+func (e *Encoders) List(ctx context.Context) ([]Model, error) {
 	names := []string{ModelHash}
+	for _, r := range e.options.Remotes {
+		names = append(names, r.label())
+	}
 	if e.root != nil {
 		entries, err := fs.ReadDir(e.root.FS(), ".")
 		if err != nil {
@@ -259,16 +310,11 @@ func (e *Encoders) List() ([]Model, error) {
 	slices.Sort(names)
 	models := make([]Model, 0, len(names))
 	for _, name := range names {
-		models = append(models, e.describe(name))
+		m, err := e.Describe(ctx, name)
+		if err != nil {
+			m = Model{Name: name, Problem: err.Error()}
+		}
+		models = append(models, m)
 	}
-	return models, nil
-}
-
-// describe opens a model to say what it is.
-func (e *Encoders) describe(name string) Model {
-	encoder, err := e.Open(name, EncoderOptions{})
-	if err != nil {
-		return Model{Name: name, Problem: err.Error()}
-	}
-	return Model{Name: name, Info: encoder.Info(), Space: encoder.Space()}
+	return models, ctx.Err()
 }

@@ -1,18 +1,22 @@
 package api
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Kind is what an error means to a caller, whatever the transport.
 type Kind int
 
 // The kinds.
 const (
-	KindMalformed Kind = iota // the request can't be understood
-	KindInvalid               // it is understood, and a value in it can't be used
-	KindNotFound              // it names something that isn't there
-	KindConflict              // it conflicts with what is there
-	KindTooLarge              // it asks for more than one request may
-	KindNotReady              // it can't be served in the present state
+	KindMalformed  Kind = iota // the request can't be understood
+	KindInvalid                // it is understood, and a value in it can't be used
+	KindNotFound               // it names something that isn't there
+	KindConflict               // it conflicts with what is there
+	KindTooLarge               // it asks for more than one request may
+	KindNotReady               // it can't be served in the present state
+	KindOverloaded             // there is too much to do; it may come again
 )
 
 // Error is a refusal of the service.
@@ -22,7 +26,9 @@ type Error struct {
 	Detail string // what is wrong, for people
 	Remedy string // what to do next; may be empty
 	Fields []Field
-	Err    error // the cause, if there is one
+	// RetryAfter is when to come again; 0: nothing is known of it.
+	RetryAfter time.Duration
+	Err        error // the cause, if there is one
 }
 
 // Field points at one part of a request.

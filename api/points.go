@@ -41,9 +41,14 @@ func (c *Collection) Upsert(ctx context.Context, points []Point) (Written, error
 		return w, nil
 	}
 	if n := len(points) * c.manifest.Space.Dimension; n > maxBatchFloats {
-		return w, &Error{Kind: KindTooLarge, Code: "batch_too_large",
+		return w, &Error{
+			Kind: KindTooLarge, Code: "batch_too_large",
 			Detail: fmt.Sprintf("%d points of %d dimensions are more than one request may bring", len(points), c.manifest.Space.Dimension),
-			Remedy: fmt.Sprintf("send at most %d points at once", maxBatchFloats/c.manifest.Space.Dimension)}
+			Remedy: fmt.Sprintf("send at most %d points at once", maxBatchFloats/c.manifest.Space.Dimension),
+		}
+	}
+	if err := c.refuseWrites(); err != nil {
+		return w, err
 	}
 	encoded, err := c.encodePoints(ctx, points)
 	if err != nil {
@@ -94,8 +99,10 @@ func textError(err error, pointer func(i int) string) error {
 		return err
 	}
 	at := pointer(e.Index)
-	return &Error{Kind: KindInvalid, Code: "unusable_text", Detail: fmt.Sprintf("text %d can't be embedded: %v", e.Index, e.Err),
-		Remedy: "send a text with at least one word, or leave it out", Fields: []Field{{Pointer: at, Reason: e.Err.Error()}}, Err: err}
+	return &Error{
+		Kind: KindInvalid, Code: "unusable_text", Detail: fmt.Sprintf("text %d can't be embedded: %v", e.Index, e.Err),
+		Remedy: "send a text with at least one word, or leave it out", Fields: []Field{{Pointer: at, Reason: e.Err.Error()}}, Err: err,
+	}
 }
 
 // batch stamps the vectors that clients brought and puts them in order with

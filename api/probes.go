@@ -10,17 +10,14 @@ import (
 
 // makeProbes embeds the fixed texts in both roles.
 func makeProbes(ctx context.Context, encoder embed.Encoder) ([]compat.Probe, error) {
-	var probes []compat.Probe
-	for _, text := range compat.ProbeTexts() {
-		document, err := probeRow(ctx, encoder, embed.RoleDocument, text)
-		if err != nil {
-			return nil, err
-		}
-		query, err := probeRow(ctx, encoder, embed.RoleQuery, text)
-		if err != nil {
-			return nil, err
-		}
-		probes = append(probes, compat.Probe{Text: text, Document: document, Query: query})
+	texts := compat.ProbeTexts()
+	documents, queries, err := probeRows(ctx, encoder, texts)
+	if err != nil {
+		return nil, err
+	}
+	probes := make([]compat.Probe, len(texts))
+	for i, text := range texts {
+		probes[i] = compat.Probe{Text: text, Document: documents[i], Query: queries[i]}
 	}
 	return probes, nil
 }
@@ -32,31 +29,55 @@ func checkProbes(ctx context.Context, encoder embed.Encoder, stored []compat.Pro
 	if len(stored) == 0 {
 		return nil
 	}
-	documents, queries := make([][]float32, len(stored)), make([][]float32, len(stored))
+	texts := make([]string, len(stored))
 	for i, p := range stored {
-		var err error
-		if documents[i], err = probeRow(ctx, encoder, embed.RoleDocument, p.Text); err != nil {
-			return err
-		}
-		if queries[i], err = probeRow(ctx, encoder, embed.RoleQuery, p.Text); err != nil {
-			return err
-		}
+		texts[i] = p.Text
 	}
-	_, err := compat.CompareProbes(stored, documents, queries)
+	documents, queries, err := probeRows(ctx, encoder, texts)
+	if err != nil {
+		return err
+	}
+	_, err = compat.CompareProbes(stored, documents, queries)
 	if errors.Is(err, compat.ErrNoProbes) {
 		return nil
 	}
 	return err
 }
 
-// probeRow embeds one text; a text without tokens has no row.
-func probeRow(ctx context.Context, encoder embed.Encoder, role embed.Role, text string) ([]float32, error) {
-	encoded, err := encoder.Encode(ctx, role, []string{text})
+// probeRows embeds texts in both roles. Somebody waits for the outcome, so
+// they go before an ingest.
+func probeRows(ctx context.Context, encoder embed.Encoder, texts []string) (documents, queries [][]float32, err error) {
+	ctx = embed.WithPriority(ctx, embed.PriorityQuery)
+	if documents, err = rowsOf(ctx, encoder, embed.RoleDocument, texts); err != nil {
+		return nil, nil, err
+	}
+	queries, err = rowsOf(ctx, encoder, embed.RoleQuery, texts)
+	return documents, queries, err
+}
+
+// rowsOf embeds texts; one without tokens has no row.
+func rowsOf(ctx context.Context, encoder embed.Encoder, role embed.Role, texts []string) ([][]float32, error) {
+	rows := make([][]float32, len(texts))
+	encoded, err := encoder.Encode(ctx, role, texts)
+	var refused *embed.TextError
 	switch {
-	case errors.Is(err, embed.ErrNoTokens):
-		return nil, nil
-	case err != nil:
+	case err == nil:
+		for i := range rows {
+			rows[i] = encoded.Vectors.Row(i)
+		}
+		return rows, nil
+	case !errors.Is(err, embed.ErrNoTokens), !errors.As(err, &refused), len(texts) == 1:
+		if len(texts) == 1 && errors.Is(err, embed.ErrNoTokens) {
+			return rows, nil
+		}
 		return nil, err
 	}
-	return encoded.Vectors.Row(0), nil
+	for i, text := range texts {
+		one, err := rowsOf(ctx, encoder, role, []string{text})
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = one[0]
+	}
+	return rows, nil
 }

@@ -88,9 +88,11 @@ func (c *Collection) CheckModel(model, pointer string) error {
 		return nil
 	}
 	if have == "" {
-		return c.noEncoder()
+		return c.noEncoder(nil)
 	}
 	reason := fmt.Sprintf("the text is meant for %q, and collection %q encodes by %q", model, c.Name(), have)
-	return &Error{Kind: KindConflict, Code: "another_model", Detail: reason,
-		Remedy: fmt.Sprintf("leave the model out, or create a collection for %q", model), Fields: []Field{{Pointer: pointer, Reason: reason}}}
+	return &Error{
+		Kind: KindConflict, Code: "another_model", Detail: reason,
+		Remedy: fmt.Sprintf("leave the model out, or create a collection for %q", model), Fields: []Field{{Pointer: pointer, Reason: reason}},
+	}
 }

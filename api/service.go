@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -18,12 +19,27 @@ type Options struct {
 	Models  string       // directory of local models; "" for none
 	Program string       // written into manifests: "vecino 0.1.0"
 	Logger  *slog.Logger // nil: nothing is logged
+
+	Remotes []Remote               // models behind endpoints
+	Queue   embed.SchedulerOptions // as EncodersOptions.Queue
+	Threads int                    // as EncodersOptions.Threads
+	// CacheBytes is the size of the cache of embeddings, of transformers and
+	// remote models; 0: none.
+	CacheBytes int64
+	// ProbeEvery is the time between two comparisons of a remote model with
+	// the probes of a collection. 0: 1 h.
+	ProbeEvery time.Duration
 }
 
-// Validate says what is missing.
+// Validate says what is missing or out of range.
 func (o Options) Validate() error {
-	if o.Store == nil {
+	switch {
+	case o.Store == nil:
 		return errors.New("api: Options.Store is nil; open a store first")
+	case o.CacheBytes < 0:
+		return fmt.Errorf("a cache of %d bytes: give 0 for none, or a size", o.CacheBytes)
+	case o.ProbeEvery < 0:
+		return fmt.Errorf("probes every %v: give 0 for the default, or a time", o.ProbeEvery)
 	}
 	return nil
 }
@@ -35,6 +51,11 @@ type Service struct {
 	program  string
 	logger   *slog.Logger
 	started  time.Time
+	cache    *store.EmbeddingCache // nil: none
+
+	probeEvery time.Duration
+	endWatch   context.CancelFunc
+	watching   sync.WaitGroup
 
 	mu          sync.RWMutex
 	collections map[string]*Collection
@@ -51,14 +72,38 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	encoders, err := NewEncoders(o.Models)
-	if err != nil {
+	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), probeEvery: o.ProbeEvery, collections: map[string]*Collection{}, damaged: map[string]error{}}
+	if s.probeEvery == 0 {
+		s.probeEvery = defaultProbeEvery
+	}
+	settings := EncodersOptions{Models: o.Models, Remotes: o.Remotes, Queue: o.Queue, Threads: o.Threads, Logger: o.Logger}
+	var err error
+	if o.CacheBytes > 0 {
+		if s.cache, err = o.Store.EmbeddingCache(o.CacheBytes); err != nil {
+			return nil, fmt.Errorf("embedding cache: %w", err)
+		}
+		settings.Cache = s.cache
+	}
+	if s.encoders, err = NewEncoders(settings); err != nil {
 		return nil, err
 	}
-	s := &Service{store: o.Store, encoders: encoders, program: o.Program, logger: o.Logger, started: time.Now(), collections: map[string]*Collection{}, damaged: map[string]error{}}
-	list, err := o.Store.List(ctx)
+	if err := s.openAll(ctx); err != nil {
+		return nil, errors.Join(err, s.encoders.Close())
+	}
+	watching, end := context.WithCancel(context.WithoutCancel(ctx))
+	s.endWatch = end
+	if len(o.Remotes) > 0 {
+		s.checkEndpoints(watching)
+		s.watching.Go(func() { s.watch(watching) })
+	}
+	return s, nil
+}
+
+// openAll opens the collections of the store.
+func (s *Service) openAll(ctx context.Context) error {
+	list, err := s.store.List(ctx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("list collections: %w", err), encoders.Close())
+		return fmt.Errorf("list collections: %w", err)
 	}
 	for _, d := range list {
 		c, err := s.open(ctx, d.Name, d.Manifest)
@@ -68,30 +113,35 @@ func New(ctx context.Context, o Options) (*Service, error) {
 			continue
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open collection %q: %w", d.Name, err), encoders.Close())
+			return fmt.Errorf("open collection %q: %w", d.Name, err)
 		}
 		s.collections[d.Name] = c
 	}
-	return s, nil
+	return ctx.Err()
 }
 
 // Close checkpoints and closes the store, then the encoders. No call may be
 // running or begin.
 func (s *Service) Close(ctx context.Context) error {
+	s.endWatch()
+	s.watching.Wait()
 	return errors.Join(s.store.Close(ctx), s.encoders.Close())
 }
 
 // open gives a stored collection its encoder, or the reason why it has none.
+// A remote one is compared with its probes later.
 func (s *Service) open(ctx context.Context, name string, m compat.Manifest) (*Collection, error) {
-	encoder, problem := s.encoderOf(m)
+	encoder, problem := s.encoderOf(ctx, m)
 	if encoder != nil {
 		stored, err := s.store.OpenCollection(ctx, name, encoder.Space())
 		var mismatch *compat.MismatchError
 		switch {
+		case err == nil && encoder.endpoint != nil:
+			return s.collectionWith(stored, encoder, errUnchecked)
 		case err == nil:
-			problem = checkProbes(ctx, encoder, m.Evidence.Probes)
+			problem = checkProbes(ctx, encoder.queue, m.Evidence.Probes)
 			if problem == nil {
-				return newCollection(stored, encoder, nil)
+				return s.collectionWith(stored, encoder, nil)
 			}
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -112,6 +162,30 @@ func (s *Service) open(ctx context.Context, name string, m compat.Manifest) (*Co
 	return newCollection(stored, nil, problem)
 }
 
+// collectionWith puts a collection and its encoder together. With a problem,
+// which a remote model alone may have here, texts wait for it to go away.
+func (s *Service) collectionWith(stored *store.Collection, encoder *served, problem error) (*Collection, error) {
+	if encoder == nil {
+		return newCollection(stored, nil, problem)
+	}
+	own, err := s.encoders.forProbes(encoder, stored.Manifest().Evidence.Probes)
+	if err != nil {
+		return nil, err
+	}
+	if encoder.endpoint == nil {
+		return newCollection(stored, own, problem)
+	}
+	c, err := newCollection(stored, nil, problem)
+	if err != nil {
+		return nil, err
+	}
+	c.endpoint = &endpointWatch{encoder: own, due: time.Now().Add(s.probeEvery)}
+	if problem == nil {
+		c.encoding.Store(&encoding{encoder: own})
+	}
+	return c, nil
+}
+
 // Collection finds a collection by name; store.ErrNotFound or store.ErrName
 // when there is none.
 func (s *Service) Collection(name string) (*Collection, error) {
@@ -125,10 +199,21 @@ func (s *Service) Collection(name string) (*Collection, error) {
 		return nil, damage
 	}
 	if c == nil {
-		return nil, &Error{Kind: KindNotFound, Code: "collection_not_found", Detail: fmt.Sprintf("there is no collection %q", name),
-			Remedy: "create it by PUT /collections/" + name + "; GET /collections lists those there are", Err: store.ErrNotFound}
+		return nil, &Error{
+			Kind: KindNotFound, Code: "collection_not_found", Detail: fmt.Sprintf("there is no collection %q", name),
+			Remedy: "create it by PUT /collections/" + name + "; GET /collections lists those there are", Err: store.ErrNotFound,
+		}
 	}
 	return c, nil
+}
+
+// CacheStats is what the cache of embeddings is and did; nil without one.
+func (s *Service) CacheStats() *store.CacheStats {
+	if s.cache == nil {
+		return nil
+	}
+	stats := s.cache.Stats()
+	return &stats
 }
 
 // Encoders is the registry of models.

@@ -200,7 +200,7 @@ func TestModelNames(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(models, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := NewEncoders(models)
+	e, err := NewEncoders(EncodersOptions{Models: models})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,27 +210,27 @@ func TestModelNames(t *testing.T) {
 		"local:good\x00", "local:link", "local:file", "local:none", "http://x", "local:.hidden",
 	} {
 		var refused *Error
-		if _, err := e.Open(name, EncoderOptions{}); !errors.As(err, &refused) || refused.Kind != KindNotFound && refused.Kind != KindNotReady || refused.Remedy == "" {
+		if _, err := e.Open(t.Context(), name, EncoderOptions{}); !errors.As(err, &refused) || refused.Kind != KindNotFound && refused.Kind != KindNotReady || refused.Remedy == "" {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	a, err := e.Open("local:good", EncoderOptions{})
+	a, err := e.Open(t.Context(), "local:good", EncoderOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := e.Open("local:good", EncoderOptions{}); err != nil || a != b {
+	if b, err := e.Open(t.Context(), "local:good", EncoderOptions{}); err != nil || a != b {
 		t.Errorf("opened twice: %v", err)
 	}
 	prompt := "find: "
-	p, err := e.Open("local:good", EncoderOptions{QueryPrompt: &prompt})
+	p, err := e.Open(t.Context(), "local:good", EncoderOptions{QueryPrompt: &prompt})
 	if err != nil || p.Space().QueryPrompt != prompt || p.Space().Fingerprint() == a.Space().Fingerprint() {
 		t.Errorf("a prompt: %v", err)
 	}
 	var refused *Error
-	if _, err := e.Open("local:good", EncoderOptions{Dimensions: 2}); !errors.As(err, &refused) || refused.Kind != KindInvalid {
+	if _, err := e.Open(t.Context(), "local:good", EncoderOptions{Dimensions: 2}); !errors.As(err, &refused) || refused.Kind != KindInvalid {
 		t.Errorf("a model that can't be cut: %v", err)
 	}
-	list, err := e.List()
+	list, err := e.List(t.Context())
 	if err != nil || len(list) != 3 || list[0].Name != ModelHash || list[1].Name != "local:good" || list[2].Problem == "" {
 		t.Errorf("list: %+v %v", list, err)
 	}
@@ -247,8 +247,10 @@ func TestMixedBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Upsert(t.Context(), []Point{
-		{ID: store.NumID(1), Vector: []float32{0, 0, 1}}, {ID: store.NumID(2), Text: "red", HasText: true},
-		{ID: store.NumID(3), Vector: []float32{0, 1, 0}}, {ID: store.NumID(4), Text: "green", HasText: true},
+		{ID: store.NumID(1), Vector: []float32{0, 0, 1}},
+		{ID: store.NumID(2), Text: "red", HasText: true},
+		{ID: store.NumID(3), Vector: []float32{0, 1, 0}},
+		{ID: store.NumID(4), Text: "green", HasText: true},
 		{ID: store.NumID(2), Text: "blue", HasText: true}, // the last of two with one id wins
 	})
 	if err != nil {

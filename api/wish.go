@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"regexp"
@@ -21,8 +22,10 @@ func badName(name string) *Error {
 	if len(name) > 80 {
 		name = name[:80] + "..."
 	}
-	return &Error{Kind: KindInvalid, Code: "bad_collection_name", Detail: fmt.Sprintf("%q can't be the name of a collection", name),
-		Remedy: "a name has 1 to 64 characters of a-z, 0-9, _ and -, and begins with a letter or a digit"}
+	return &Error{
+		Kind: KindInvalid, Code: "bad_collection_name", Detail: fmt.Sprintf("%q can't be the name of a collection", name),
+		Remedy: "a name has 1 to 64 characters of a-z, 0-9, _ and -, and begins with a letter or a digit",
+	}
 }
 
 // Wish is what a collection should be, as far as the caller cares: nil and
@@ -40,7 +43,8 @@ type EmbeddingWish struct {
 	Dimensions                  int
 	Normalize                   *bool
 	QueryPrompt, DocumentPrompt *string
-	TextField                   string // where in the payload the text of a point lies that came with its vector
+	Precision                   compat.Precision // of a transformer; "": f32
+	TextField                   string           // where in the payload the text of a point lies that came with its vector
 }
 
 // VectorsWish asks for vectors brought by clients, or, beside an
@@ -63,7 +67,7 @@ type SearchWish struct{ Ef int }
 
 // options are the encoder's options that the wish asks for.
 func (w *EmbeddingWish) options() EncoderOptions {
-	return EncoderOptions{Dimensions: w.Dimensions, QueryPrompt: w.QueryPrompt, DocumentPrompt: w.DocumentPrompt, Normalize: w.Normalize}
+	return EncoderOptions{Dimensions: w.Dimensions, QueryPrompt: w.QueryPrompt, DocumentPrompt: w.DocumentPrompt, Normalize: w.Normalize, Precision: w.Precision}
 }
 
 // apply lays the wish over the parts of a manifest that don't need an encoder.
@@ -88,9 +92,9 @@ func setIf[T comparable](p *T, value T) {
 
 // manifest makes the manifest of a new collection, and the encoder that goes
 // with it (nil for raw vectors).
-func (s *Service) manifest(w Wish) (compat.Manifest, embed.Encoder, error) {
+func (s *Service) manifest(ctx context.Context, w Wish) (compat.Manifest, *served, error) {
 	m := compat.Manifest{Provenance: compat.Provenance{Program: s.program, CreatedAt: time.Now().UTC().Truncate(time.Second)}}
-	var encoder embed.Encoder
+	var encoder *served
 	switch {
 	case w.Embedding == nil && w.Vectors != nil:
 		space, err := rawSpace(w.Vectors.Size)
@@ -104,7 +108,7 @@ func (s *Service) manifest(w Wish) (compat.Manifest, embed.Encoder, error) {
 			wish = *w.Embedding
 		}
 		var err error
-		if encoder, err = s.encoders.Open(wish.Model, wish.options()); err != nil {
+		if encoder, err = s.encoders.get(ctx, wish.Model, wish.options()); err != nil {
 			return m, nil, err
 		}
 		m.Space = encoder.Space()
@@ -134,11 +138,11 @@ func rawSpace(dimension int) (compat.Space, error) {
 
 // wanted is the manifest that an existing collection would have by the wish:
 // what the wish leaves out stays as it is.
-func (s *Service) wanted(have compat.Manifest, w Wish) (compat.Manifest, error) {
+func (s *Service) wanted(ctx context.Context, have compat.Manifest, w Wish) (compat.Manifest, error) {
 	want := have
 	want.Evidence, want.Provenance.CreatedAt = have.Evidence, have.Provenance.CreatedAt
 	if e := w.Embedding; e != nil {
-		encoder, err := s.encoders.Open(e.Model, e.options())
+		encoder, err := s.encoders.get(ctx, e.Model, e.options())
 		if err != nil {
 			return want, err
 		}
@@ -156,17 +160,18 @@ func (s *Service) wanted(have compat.Manifest, w Wish) (compat.Manifest, error) 
 
 // encoderOf opens the encoder that a manifest names. Both results are nil for
 // raw vectors.
-func (s *Service) encoderOf(m compat.Manifest) (embed.Encoder, error) {
+func (s *Service) encoderOf(ctx context.Context, m compat.Manifest) (*served, error) {
 	if m.Space.Raw() {
 		return nil, nil
 	}
-	if m.Provenance.Model == ModelHash {
-		return s.encoders.Open(ModelHash, EncoderOptions{Dimensions: m.Space.Dimension})
+	model := m.Provenance.Model
+	if model == ModelHash {
+		return s.encoders.get(ctx, ModelHash, EncoderOptions{Dimensions: m.Space.Dimension})
 	}
 	normalize := m.Space.Normalization == compat.NormalizeL2
-	o := EncoderOptions{QueryPrompt: &m.Space.QueryPrompt, DocumentPrompt: &m.Space.DocumentPrompt, Normalize: &normalize}
-	if m.Space.Dimension != m.Space.FullDimension {
+	o := EncoderOptions{QueryPrompt: &m.Space.QueryPrompt, DocumentPrompt: &m.Space.DocumentPrompt, Normalize: &normalize, Precision: m.Space.Precision}
+	if _, remote := s.encoders.remote(model); remote || m.Space.Dimension != m.Space.FullDimension {
 		o.Dimensions = m.Space.Dimension
 	}
-	return s.encoders.Open(m.Provenance.Model, o)
+	return s.encoders.get(ctx, model, o)
 }

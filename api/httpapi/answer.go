@@ -127,15 +127,19 @@ func preconditions(r *http.Request, c *api.Collection) error {
 			return malformed("bad_parameter", "", "the header %s is no fingerprint: %v", headerFingerprint, err)
 		}
 		if have := c.Fingerprint(); !have.Matches(want) {
-			return &requestError{status: http.StatusConflict, code: "another_space", expected: have.String(), actual: want.String(),
+			return &requestError{
+				status: http.StatusConflict, code: "another_space", expected: have.String(), actual: want.String(),
 				detail: fmt.Sprintf("collection %q is of another embedding space than the request expects", c.Name()),
-				remedy: "encode by the collection's model: GET /collections/" + c.Name() + "/manifest says which it is"}
+				remedy: "encode by the collection's model: GET /collections/" + c.Name() + "/manifest says which it is",
+			}
 		}
 	}
 	if tag := r.Header.Get("If-Match"); tag != "" && tag != "*" && !strings.Contains(tag, c.ETag()) {
-		return &requestError{status: http.StatusPreconditionFailed, code: "manifest_changed",
+		return &requestError{
+			status: http.StatusPreconditionFailed, code: "manifest_changed",
 			detail: fmt.Sprintf("the manifest of collection %q is not the one that the request expects", c.Name()),
-			remedy: "read GET /collections/" + c.Name() + "/manifest again"}
+			remedy: "read GET /collections/" + c.Name() + "/manifest again",
+		}
 	}
 	return nil
 }

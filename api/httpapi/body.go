@@ -72,8 +72,10 @@ func readAll(r io.Reader, announced int64) ([]byte, error) {
 func checkMedia(contentType string) error {
 	media, params, err := mime.ParseMediaType(contentType)
 	if charset := strings.ToLower(params["charset"]); err != nil || media != mediaJSON || charset != "" && charset != "utf-8" {
-		return &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
-			detail: "the body must be JSON in UTF-8, and the request must say so", remedy: "send Content-Type: application/json"}
+		return &requestError{
+			status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
+			detail: "the body must be JSON in UTF-8, and the request must say so", remedy: "send Content-Type: application/json",
+		}
 	}
 	return nil
 }
@@ -117,6 +119,8 @@ func bodyError(err error, encoding string, limit int64) error {
 
 // bodyTooLarge is the error for a body beyond the limit.
 func bodyTooLarge(limit int64) error {
-	return &requestError{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
-		detail: "the body is larger than the server takes, which is " + byteCount(limit), remedy: "send the points in several requests, or start the server with a larger --max-body"}
+	return &requestError{
+		status: http.StatusRequestEntityTooLarge, code: "body_too_large",
+		detail: "the body is larger than the server takes, which is " + byteCount(limit), remedy: "send the points in several requests, or start the server with a larger --max-body",
+	}
 }

@@ -61,7 +61,7 @@ func (s *Server) getCollection(ctx context.Context, c *call) (answer, error) {
 		"memory_bytes": d.Index.Bytes,
 	}
 	if m.Provenance.Model != "" {
-		info["embedding"] = map[string]any{"model": m.Provenance.Model, "dimensions": m.Space.Dimension, "text_field": m.Provenance.TextField}
+		info["embedding"] = map[string]any{"model": m.Provenance.Model, "dimensions": m.Space.Dimension, "precision": m.Space.Precision, "text_field": m.Provenance.TextField}
 	}
 	if problem := c.collection.Problem(); problem != nil {
 		info["status"], info["problem"] = "yellow", problemText(problem)
@@ -106,12 +106,42 @@ func (s *Server) getManifest(ctx context.Context, c *call) (answer, error) {
 	m := c.collection.Manifest()
 	result := map[string]any{
 		"collection": c.collection.Name(), "generation": d.Generation, "fingerprint": c.collection.Fingerprint().String(),
-		"unverified": !m.Provenance.Verified, "manifest": m,
+		"unverified": !m.Provenance.Verified, "probes": len(m.Evidence.Probes), "manifest": m,
+	}
+	if c.request.URL.Query().Get("probes") != "true" {
+		result["manifest"] = withoutVectors(m)
 	}
 	if problem := c.collection.Problem(); problem != nil {
 		result["problem"] = problemText(problem)
 	}
 	return answer{result: result}, nil
+}
+
+// shortManifest is a manifest whose probes are their texts alone: the vectors
+// are tens of kilobytes that nobody reads.
+type shortManifest struct {
+	compat.Manifest
+	Evidence shortEvidence `json:"evidence"`
+}
+
+// shortEvidence is compat.Evidence with texts for probes.
+type shortEvidence struct {
+	compat.Evidence
+	Probes []shortProbe `json:"probes,omitempty"`
+}
+
+// shortProbe is a probe's text.
+type shortProbe struct {
+	Text string `json:"text"`
+}
+
+// withoutVectors leaves the probes' vectors out.
+func withoutVectors(m compat.Manifest) shortManifest {
+	short := shortManifest{Manifest: m, Evidence: shortEvidence{Evidence: m.Evidence}}
+	for _, p := range m.Evidence.Probes {
+		short.Evidence.Probes = append(short.Evidence.Probes, shortProbe{p.Text})
+	}
+	return short
 }
 
 // diffManifest says what a wish would mean; nothing changes.

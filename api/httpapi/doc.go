@@ -17,6 +17,13 @@
 // decompression, then decoded by package strictjson, so nothing is applied of
 // a request that is wrong anywhere.
 //
+// # Who is answered
+//
+// The server listens on loopback addresses and has no authentication. A request
+// whose Host is another name than localhost, a loopback address, or a
+// configured one is refused with 421, because a page of another site can lead
+// its own name here. GET /metrics is answered like everything else.
+//
 // # Errors
 //
 // Errors are application/problem+json (RFC 9457) with a stable code, pointers

@@ -29,6 +29,7 @@ func decodeEmbeddings(data []byte) (embeddingsRequest, error) {
 			"input":           into(&q.Texts, func() ([]string, error) { return inputs(r) }),
 			"model":           into(&q.Model, r.Str),
 			"dimensions":      optional(r, integer(r, &q.Dimensions, 1, compat.MaxDimension)),
+			"precision":       optional(r, oneOf(r, &q.Precision, compat.PrecisionF32, compat.PrecisionInt8)),
 			"encoding_format": optional(r, oneOf(r, &format, "float", "base64")),
 			"input_type":      optional(r, oneOf(r, &inputType, "query", "document")),
 			"truncate":        optional(r, into(&truncate, r.Bool)),
@@ -97,8 +98,10 @@ func (s *Server) createEmbeddings(ctx context.Context, c *call) (answer, error) 
 	}
 	have := encoded.Vectors.Fingerprint().String()
 	if want := c.request.Header.Get(headerFingerprint); want != "" && want != have {
-		return answer{}, &requestError{status: http.StatusConflict, code: "another_space", expected: have, actual: want,
-			detail: fmt.Sprintf("model %q gives vectors of another embedding space than the request expects: %s", q.Model, have), remedy: "use the model and dimensions of the collection that the vectors are for"}
+		return answer{}, &requestError{
+			status: http.StatusConflict, code: "another_space", expected: have, actual: want,
+			detail: fmt.Sprintf("model %q gives vectors of another embedding space than the request expects: %s", q.Model, have), remedy: "use the model and dimensions of the collection that the vectors are for",
+		}
 	}
 	data := make([]embedding, encoded.Vectors.Len())
 	total := 0
@@ -145,14 +148,16 @@ func entry(m api.Model) model {
 	out := model{ID: m.Name, Object: "model", OwnedBy: "vecino", Problem: m.Problem}
 	if m.Problem == "" {
 		out.Kind, out.Description, out.Licence, out.Matryoshka = m.Info.Kind, m.Info.Description, m.Info.Licence, m.Info.Matryoshka
+	}
+	if m.Space.Dimension != 0 {
 		out.Dimensions, out.MaxTokens, out.Fingerprint = m.Space.Dimension, m.Space.MaxTokens, m.Space.Fingerprint().String()
 	}
 	return out
 }
 
 // listModels lists the models that can be named.
-func (s *Server) listModels(context.Context, *call) (answer, error) {
-	list, err := s.service.Encoders().List()
+func (s *Server) listModels(ctx context.Context, _ *call) (answer, error) {
+	list, err := s.service.Encoders().List(ctx)
 	if err != nil {
 		return answer{}, err
 	}
@@ -164,11 +169,10 @@ func (s *Server) listModels(context.Context, *call) (answer, error) {
 }
 
 // getModel describes one model.
-func (s *Server) getModel(_ context.Context, c *call) (answer, error) {
-	name := c.path["model"]
-	encoder, err := s.service.Encoders().Open(name, api.EncoderOptions{})
+func (s *Server) getModel(ctx context.Context, c *call) (answer, error) {
+	m, err := s.service.Encoders().Describe(ctx, c.path["model"])
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{bare: entry(api.Model{Name: name, Info: encoder.Info(), Space: encoder.Space()})}, nil
+	return answer{bare: entry(m)}, nil
 }

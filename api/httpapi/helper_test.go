@@ -25,6 +25,8 @@ type server struct {
 	dir        string
 	client     *http.Client
 	operations []operation
+	handler    *Server
+	service    *api.Service
 	stop       func()
 }
 
@@ -32,14 +34,18 @@ type server struct {
 const testMaxBody = 4 << 20
 
 // start serves a directory over real HTTP until the test ends or stop is called.
-func start(t *testing.T, dir string) *server {
+func start(t *testing.T, dir string) *server { return startWith(t, dir, api.Options{}) }
+
+// startWith is start with options of the service.
+func startWith(t *testing.T, dir string, o api.Options) *server {
 	t.Helper()
 	ctx := context.Background()
 	opened, err := store.Open(ctx, store.Options{Dir: dir, Create: true, MinFreeBytes: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := api.New(ctx, api.Options{Store: opened, Program: "vecino test"})
+	o.Store, o.Program = opened, "vecino test"
+	service, err := api.New(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +65,7 @@ func start(t *testing.T, dir string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, url: "http://" + listener.Addr().String(), dir: dir, client: &http.Client{Transport: transport, Timeout: 30 * time.Second}, operations: operations}
+	s := &server{t: t, url: "http://" + listener.Addr().String(), dir: dir, client: &http.Client{Transport: transport, Timeout: 30 * time.Second}, operations: operations, handler: handler, service: service}
 	stopped := false
 	s.stop = func() {
 		if stopped {
@@ -167,7 +173,6 @@ func (s *server) conforms(req *http.Request, r reply) {
 			Status:                 r.status, Header: r.header, Body: io.NopCloser(bytes.NewReader(r.body)),
 			Options: &openapi3filter.Options{IncludeResponseStatus: true},
 		}
-		openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.JSONBodyDecoder)
 		if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
 			s.t.Errorf("%s %s: the answer is not as openapi.yaml says: %v\n%.600s", req.Method, req.URL.Path, err, r.body)
 		}

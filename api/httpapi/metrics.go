@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/vecino-db/vecino/api"
 )
 
 // metrics are those of one server.
@@ -20,15 +22,17 @@ type metrics struct {
 }
 
 // newMetrics registers them.
-func newMetrics() *metrics {
+func newMetrics(service *api.Service) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vecino_requests_total", Help: "Requests by operation and status."}, []string{"operation", "status"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vecino_request_seconds", Help: "Time to answer by operation.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"operation"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "vecino_request_seconds", Help: "Time to answer by operation.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}, []string{"operation"}),
 		points: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vecino_points_total", Help: "Points written and deleted."}, []string{"change"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.points, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.seconds, m.points, newQueueMetrics(service), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -56,7 +59,8 @@ type problem struct {
 	Changes  []compat.Change `json:"changes,omitempty"`
 	Remedy   string          `json:"remedy,omitempty"`
 
-	status int
+	status     int
+	retryAfter time.Duration // 0: nothing is said of it
 }
 
 // problemStatus is where Qdrant's clients look for the message.
@@ -70,6 +74,7 @@ var titles = map[int]string{
 	http.StatusRequestTimeout: "Out of time", http.StatusConflict: "Conflict", http.StatusPreconditionFailed: "Another manifest",
 	http.StatusRequestEntityTooLarge: "Too large", http.StatusUnsupportedMediaType: "Unsupported media type", http.StatusUnprocessableEntity: "Unusable value",
 	http.StatusInternalServerError: "Internal error", http.StatusServiceUnavailable: "Not ready", http.StatusInsufficientStorage: "Disk nearly full",
+	http.StatusTooManyRequests: "Too much to do", http.StatusMisdirectedRequest: "Another host",
 }
 
 // problemOf turns any error into what the client is told.
@@ -126,8 +131,9 @@ func ofService(e *api.Error) problem {
 	status := map[api.Kind]int{
 		api.KindMalformed: http.StatusBadRequest, api.KindInvalid: http.StatusUnprocessableEntity, api.KindNotFound: http.StatusNotFound,
 		api.KindConflict: http.StatusConflict, api.KindTooLarge: http.StatusRequestEntityTooLarge, api.KindNotReady: http.StatusServiceUnavailable,
+		api.KindOverloaded: http.StatusTooManyRequests,
 	}[e.Kind]
-	p := problem{status: status, Code: e.Code, Detail: e.Detail, Remedy: e.Remedy, Errors: e.Fields}
+	p := problem{status: status, Code: e.Code, Detail: e.Detail, Remedy: e.Remedy, Errors: e.Fields, retryAfter: e.RetryAfter}
 	var mismatch *compat.MismatchError
 	if errors.As(e.Err, &mismatch) {
 		p = p.with(mismatch)
@@ -189,6 +195,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) int {
 	if p.status >= http.StatusInternalServerError && r.Context().Err() == nil && !errors.Is(err, errInternal) {
 		s.logger.Error("a request failed", "method", r.Method, "path", r.URL.Path, "status", p.status, "code", p.Code, "error", err)
 	}
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
 	var data []byte
 	media := "application/problem+json"
 	if isOpenAI(r) {
@@ -212,6 +221,8 @@ func openAIError(p problem) map[string]any {
 		kind = "server_error"
 	case p.status == http.StatusNotFound:
 		kind = "not_found_error"
+	case p.status == http.StatusTooManyRequests:
+		kind = "rate_limit_error"
 	}
 	message := p.Detail
 	if p.Remedy != "" {

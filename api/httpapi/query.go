@@ -102,6 +102,8 @@ func hint(err error, q api.Query) error {
 	if q.ID == nil || !errors.Is(err, store.ErrPointNotFound) {
 		return err
 	}
-	return &api.Error{Kind: api.KindNotFound, Code: "point_not_found", Detail: fmt.Sprintf("there is no point %.80q to search with", q.ID.String()),
-		Remedy: `to search by text send {"query": {"text": "..."}}`, Fields: []api.Field{{Pointer: q.Pointer, Reason: "no such point"}}, Err: err}
+	return &api.Error{
+		Kind: api.KindNotFound, Code: "point_not_found", Detail: fmt.Sprintf("there is no point %.80q to search with", q.ID.String()),
+		Remedy: `to search by text send {"query": {"text": "..."}}`, Fields: []api.Field{{Pointer: q.Pointer, Reason: "no such point"}}, Err: err,
+	}
 }

@@ -25,6 +25,7 @@ type Options struct {
 	Service *api.Service
 	Version string       // of the program
 	MaxBody int64        // bytes of a body, compressed and decompressed; 0: 64 MiB
+	Hosts   []string     // names beside localhost and loopback addresses by which the server may be asked
 	Logger  *slog.Logger // nil: nothing is logged
 }
 
@@ -48,6 +49,7 @@ type Server struct {
 	service *api.Service
 	version string
 	maxBody int64
+	hosts   []string
 	logger  *slog.Logger
 	metrics *metrics
 }
@@ -91,7 +93,7 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{echo: echo.New(), service: o.Service, version: o.Version, maxBody: o.MaxBody, logger: o.Logger, metrics: newMetrics()}
+	s := &Server{echo: echo.New(), service: o.Service, version: o.Version, maxBody: o.MaxBody, hosts: o.Hosts, logger: o.Logger, metrics: newMetrics(o.Service)}
 	s.echo.HTTPErrorHandler = func(err error, ec echo.Context) { s.fail(ec.Response(), ec.Request(), err) }
 	operations, err := loadSpec()
 	if err != nil {
@@ -125,6 +127,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !hostAllowed(r.Host, s.hosts) {
+		s.metrics.observe("none", s.fail(w, r, otherHost(r.Host)), 0)
+		return
+	}
 	s.echo.ServeHTTP(w, r)
 }
 

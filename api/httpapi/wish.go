@@ -63,6 +63,7 @@ func embeddingWish(r *strictjson.Reader, w *api.EmbeddingWish) error {
 		"normalize":       optional(r, func() error { w.Normalize = new(bool); return into(w.Normalize, r.Bool)() }),
 		"query_prompt":    text(&w.QueryPrompt),
 		"document_prompt": text(&w.DocumentPrompt),
+		"precision":       optional(r, oneOf(r, &w.Precision, compat.PrecisionF32, compat.PrecisionInt8)),
 		"text_field":      optional(r, into(&w.TextField, r.Str)),
 	})
 	if err == nil && w.Model == "" {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// byteSize is a number of bytes, written as "65536", "64KiB", "64MiB" or "1GiB".
+// byteSize is a number of bytes, written as "0", "65536", "64KiB", "64MiB" or "1GiB".
 type byteSize int64
 
 // UnmarshalText reads it.
@@ -19,7 +19,7 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 1 || n > math.MaxInt64>>shift {
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
 		return fmt.Errorf("%q is no size; write it as 65536, 64KiB, 64MiB or 1GiB", text)
 	}
 	*b = byteSize(n << shift)

@@ -47,8 +47,19 @@ func serving(t *testing.T) *runningServer {
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"nope"}, {"serve", "--nope"}, {"query", "x"}, {"query", "-c", "a"}, {"serve", "--listen", "0.0.0.0:1"}, {"serve", "--listen", ":7747"}, {"serve", "--listen", "nonsense"},
-		{"serve", "--max-body", "many"}, {"serve", "--log", "xml"}, {"query", "-c", "a", "--server", "nonsense", "x"}, {"ingest", "-c", "a", "--batch", "0", "-"}, {"--config", "/does/not/exist", "version"},
+		{},
+		{"nope"},
+		{"serve", "--nope"},
+		{"query", "x"},
+		{"query", "-c", "a"},
+		{"serve", "--listen", "0.0.0.0:1"},
+		{"serve", "--listen", ":7747"},
+		{"serve", "--listen", "nonsense"},
+		{"serve", "--max-body", "many"},
+		{"serve", "--log", "xml"},
+		{"query", "-c", "a", "--server", "nonsense", "x"},
+		{"ingest", "-c", "a", "--batch", "0", "-"},
+		{"--config", "/does/not/exist", "version"},
 	} {
 		status, out, errors := vecino(t, args...)
 		if status != exitUsage || out != "" || errors == "" {
@@ -217,7 +228,7 @@ func TestShutdownDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.Write([]byte("PUT /collections/late HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")); err != nil {
+	if _, err := conn.Write([]byte("PUT /collections/late HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(50 * time.Millisecond) // the server has read the header
@@ -258,7 +269,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.Write([]byte("PUT /collections/late HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")); err != nil {
+	if _, err := conn.Write([]byte("PUT /collections/late HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(50 * time.Millisecond)

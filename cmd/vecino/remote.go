@@ -36,7 +36,7 @@ func (c connection) open(ctx context.Context) (r *remote, end func() error, err 
 		}
 		return r, end, nil
 	}
-	server, err := startServer(ctx, serveOptions{Data: c.Data, Listen: "127.0.0.1:0", Models: c.Models, Logger: slog.New(slog.DiscardHandler)})
+	server, err := startServer(ctx, serveOptions{Data: c.Data, Listen: "127.0.0.1:0", Models: modelsDir(c.Models), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, err
 	}

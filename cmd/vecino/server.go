@@ -12,6 +12,7 @@ import (
 
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/api/httpapi"
+	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -22,7 +23,20 @@ type serveOptions struct {
 	Models  string       // directory of local models; "" for none
 	MaxBody int64        // bytes of a request's body, decompressed; 0: httpapi's default
 	Logger  *slog.Logger // nil: nothing is logged
+
+	Hosts          []string // as httpapi.Options.Hosts
+	MaxConnections int      // 0: 1,024
+
+	// As in api.Options.
+	Remotes    []api.Remote
+	Queue      embed.SchedulerOptions
+	Threads    int
+	CacheBytes int64
+	ProbeEvery time.Duration
 }
+
+// defaultMaxConnections is serveOptions.MaxConnections when it is 0.
+const defaultMaxConnections = 1024
 
 // runningServer is a server that accepts requests until Close.
 type runningServer struct {
@@ -50,7 +64,7 @@ func startServer(ctx context.Context, o serveOptions) (*runningServer, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	handler, err := httpapi.New(httpapi.Options{Service: service, Version: version(), MaxBody: o.MaxBody, Logger: o.Logger})
+	handler, err := httpapi.New(httpapi.Options{Service: service, Version: version(), MaxBody: o.MaxBody, Hosts: o.Hosts, Logger: o.Logger})
 	if err != nil {
 		return nil, errors.Join(err, service.Close(ctx), listener.Close())
 	}
@@ -60,6 +74,10 @@ func startServer(ctx context.Context, o serveOptions) (*runningServer, error) {
 		service: service,
 		failed:  make(chan error, 1),
 	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = defaultMaxConnections
+	}
+	listener = httpapi.LimitConnections(s.http, listener, o.MaxConnections)
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err
@@ -100,7 +118,10 @@ func openService(ctx context.Context, o serveOptions) (*api.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	service, err := api.New(ctx, api.Options{Store: opened, Models: o.Models, Program: "vecino " + version(), Logger: o.Logger})
+	service, err := api.New(ctx, api.Options{
+		Store: opened, Models: o.Models, Program: "vecino " + version(), Logger: o.Logger,
+		Remotes: o.Remotes, Queue: o.Queue, Threads: o.Threads, CacheBytes: o.CacheBytes, ProbeEvery: o.ProbeEvery,
+	})
 	if err != nil {
 		return nil, errors.Join(err, opened.Close(ctx))
 	}

@@ -47,6 +47,11 @@ func (n *network) attend(a *arena, l *lane, at *layer, sequence, head int) {
 		}
 		scores := grow(&l.scores, rows*keys)
 		gemm.Mul(scores, keys, queries[q*stride:], stride, rows, &l.keys, gemm.Epilogue{})
+		if n.relative == nil && at.window == 0 {
+			f32.SoftmaxRows(scores, keys)
+			gemm.Mul(a.mixed[(from+q)*n.Hidden+column:], n.Hidden, scores, keys, rows, &l.values, gemm.Epilogue{})
+			continue
+		}
 		for r := range rows {
 			row := scores[r*keys : (r+1)*keys]
 			if n.relative != nil {

@@ -133,7 +133,7 @@ const leastGroup = 256
 // no sequence is empty.
 func (e *Encoder) run(ctx context.Context, rows []float32, ids [][]uint32, skip int) error {
 	dim := e.space.Dimension
-	spans := cut(ids, e.network.group, e.threads)
+	spans := cut(ids, e.network.portion, e.threads)
 	concurrent := max(1, min(e.threads, len(spans)))
 	errs := make([]error, len(spans))
 	parallel(ctx, concurrent, len(spans), func(_, i int) {

@@ -7,20 +7,16 @@ import (
 	"github.com/vecino-db/vecino/kernels/f32"
 )
 
-// portion is how much goes through the network at once, in tokens. Weights are
-// read once for a group, and once for a chunk where they don't stay in the cache;
-// what lies between products wants to stay there too. Both were measured, on a
-// model of MiniLM's shape; weights of 8 bits are cheap to read again.
-type portion struct {
-	group int // tokens of the sequences that run together; one sequence may have more
-	chunk int // rows that go from product to product
-}
-
-func portionOf(p compat.Precision) portion {
+// portionOf is how much goes through the network at once, in tokens: sequences
+// run together until they have that many, and longer ones are cut into that many
+// rows between attentions. Weights are read once for each portion, but what lies
+// between products wants to stay in the cache. Both were measured, on a model of
+// MiniLM's shape; weights of 8 bits are cheap to read again.
+func portionOf(p compat.Precision) int {
 	if p == compat.PrecisionInt8 {
-		return portion{group: 384, chunk: 192}
+		return 384
 	}
-	return portion{group: 768, chunk: 768}
+	return 768
 }
 
 // forward computes the states of the arena's tokens, tokens x hidden, into
@@ -41,7 +37,7 @@ func (n *network) forward(ctx context.Context, a *arena, workers int) error {
 		n.relative.fill(a, longest)
 	}
 
-	chunk := n.portion.chunk
+	chunk := n.portion
 	if workers > 1 {
 		chunk = min(chunk, max(16, (tokens+workers-1)/workers))
 	}
@@ -150,9 +146,7 @@ func (n *network) finish(a *arena, l *lane, at *layer, from, to int) {
 	if at.gate.exists() {
 		gate := grow(&l.gate, rows*n.Inner)
 		at.gate.mul(gate, n.Inner, input, h, rows, false, nil, &l.quantized)
-		for i, x := range gate {
-			inner[i] *= x
-		}
+		f32.Mul(inner, gate)
 	}
 	at.down.mul(states, h, inner, n.Inner, rows, false, middle, &l.quantized)
 	if !n.PreNorm {

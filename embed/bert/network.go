@@ -15,7 +15,7 @@ import (
 // network is a loaded model up to the states of tokens. It is immutable.
 type network struct {
 	design
-	portion
+	portion    int // tokens that go through at once; see portionOf
 	parameters int64
 	word       []float32 // [Vocab, Hidden]
 	// place is added to every token: the row of its position, with the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/embedtest"
+	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/hash"
 	"go.uber.org/goleak"
 )
@@ -48,7 +49,7 @@ func TestNearness(t *testing.T) {
 	e := newEncoder(t, 0)
 	near := func(a, b string) float64 {
 		v := encode(t, e, embed.RoleDocument, []string{a, b})
-		return dot(v.Row(0), v.Row(1))
+		return evaluate.Cosine(v.Row(0), v.Row(1))
 	}
 	for _, c := range []struct {
 		a, b     string

@@ -253,10 +253,10 @@ func TestAgainstReferenceRandom(t *testing.T) {
 }
 
 func TestAgainstReferenceCranfield(t *testing.T) {
-	c := loadCranfield(t)
+	c := cranfield(t)
 	e := newEncoder(t, 0)
-	for i := 0; i < len(c.texts); i += 7 {
-		against(t, e, c.texts[i])
+	for i := 0; i < len(c.Documents); i += 7 {
+		against(t, e, c.Documents[i])
 	}
 }
 

@@ -51,16 +51,16 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	c := loadCranfield(b)
+	c := cranfield(b)
 	bytes := 0
-	for _, text := range c.texts {
+	for _, text := range c.Documents {
 		bytes += len(text)
 	}
 	e := newEncoder(b, 0)
 	b.SetBytes(int64(bytes))
 	b.ReportAllocs()
 	for b.Loop() {
-		encode(b, e, embed.RoleDocument, c.texts)
+		encode(b, e, embed.RoleDocument, c.Documents)
 	}
-	b.ReportMetric(float64(b.N*len(c.texts))/b.Elapsed().Seconds(), "docs/s")
+	b.ReportMetric(float64(b.N*len(c.Documents))/b.Elapsed().Seconds(), "docs/s")
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/vecino-db/vecino/embed"
 )
 
 // maxConfig bounds the small files of a model, in bytes.
@@ -24,7 +26,7 @@ type layout struct {
 	model2vec  bool // config.json is Model2Vec's
 	seqLength  int  // 0: none
 	matryoshka []int
-	card       card
+	card       embed.Card
 }
 
 // config is the part of config.json that matters here.
@@ -120,7 +122,7 @@ func readLayout(dir string) (layout, error) {
 	}
 	l.matryoshka = c.Matryoshka
 	slices.Sort(l.matryoshka)
-	l.card = readCard(filepath.Join(dir, "README.md"))
+	l.card = embed.ReadCard(filepath.Join(dir, "README.md"))
 	return l, nil
 }
 

@@ -117,15 +117,15 @@ func describe(l layout, o Options) embed.Info {
 		name = filepath.Base(filepath.Clean(l.dir))
 	}
 	what := "Averages fixed vectors of words and parts of words: fast, and good for topics; blind to word order and negation."
-	if l.card.summary != "" {
-		what = l.card.summary + " " + what
+	if l.card.Summary != "" {
+		what = l.card.Summary + " " + what
 	}
 	return embed.Info{
 		Model:       "local:" + strings.TrimPrefix(name, "local:"),
 		Kind:        "static (Model2Vec)",
 		Description: what,
 		Source:      l.dir,
-		Licence:     l.card.licence,
+		Licence:     l.card.Licence,
 		Matryoshka:  l.matryoshka,
 	}
 }

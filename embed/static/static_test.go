@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/vecino-db/vecino/embed/embedtest"
 	"github.com/vecino-db/vecino/embed/token"
 	"github.com/vecino-db/vecino/embed/weights"
+	"github.com/vecino-db/vecino/kernels/f32"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -284,19 +286,24 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// TestCard: what a model's README.md may look like.
 func TestCard(t *testing.T) {
-	for text, want := range map[string]card{
+	path := filepath.Join(t.TempDir(), "README.md")
+	for text, want := range map[string]embed.Card{
 		"":                                    {},
-		"---\nlicense: \"apache-2.0\"\n---\n": {licence: "apache-2.0"},
-		"# Title\n\n![badge](x)\n\n<p>x</p>\n\nFirst\nparagraph.\n\nSecond.": {summary: "First paragraph."},
-		"---\r\nlicense: mit\r\n---\r\n\r\nText.":                            {licence: "mit", summary: "Text."},
-		"license: mit": {summary: "license: mit"},
+		"---\nlicense: \"apache-2.0\"\n---\n": {Licence: "apache-2.0"},
+		"# Title\n\n![badge](x)\n\n<p>x</p>\n\nFirst\nparagraph.\n\nSecond.": {Summary: "First paragraph."},
+		"---\r\nlicense: mit\r\n---\r\n\r\nText.":                            {Licence: "mit", Summary: "Text."},
+		"license: mit": {Summary: "license: mit"},
 		"\n\n\n":       {},
-		"One sentence. " + strings.Repeat("é", 400):                      {summary: "One sentence. " + strings.Repeat("é", 143) + "..."},
-		strings.Repeat("word ", 40) + "end. " + strings.Repeat("y", 400): {summary: strings.Repeat("word ", 40) + "end."},
+		"One sentence. " + strings.Repeat("é", 400):                      {Summary: "One sentence. " + strings.Repeat("é", 143) + "..."},
+		strings.Repeat("word ", 40) + "end. " + strings.Repeat("y", 400): {Summary: strings.Repeat("word ", 40) + "end."},
 	} {
-		if got := parseCard(text); got != want {
-			t.Errorf("parseCard(%.60q) = %+v, want %+v", text, got, want)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := embed.ReadCard(path); got != want {
+			t.Errorf("ReadCard of %.60q = %+v, want %+v", text, got, want)
 		}
 	}
 }
@@ -429,6 +436,10 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// BenchmarkEncode gives tokens per second, with tokenization and, of the same
+// texts' ids, without. One core is GOMAXPROCS=1:
+//
+//	GOMAXPROCS=1 go test -run '^$' -bench Encode ./embed/static
 func BenchmarkEncode(b *testing.B) {
 	dir := shared(b)
 	content, err := os.ReadFile(filepath.Join(dir, "retrieval", "cranfield", "cran.all.1400"))
@@ -438,16 +449,40 @@ func BenchmarkEncode(b *testing.B) {
 	texts := strings.Split(string(content), "\n.W\n")
 	e := open(b, filepath.Join(dir, "models", "model2vec-test-model-vocab-quantized"), Options{})
 	tokens := 0
-	b.SetBytes(int64(len(content)))
-	for b.Loop() {
-		out, err := e.Encode(context.Background(), embed.RoleDocument, texts)
-		if err != nil {
-			b.Fatal(err)
-		}
-		tokens = 0
-		for _, n := range out.Tokens {
-			tokens += n
-		}
+	for _, n := range e.CountTokens(embed.RoleDocument, texts) {
+		tokens += n
 	}
-	b.ReportMetric(float64(tokens)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mtokens/s")
+	report := func(b *testing.B) {
+		b.ReportMetric(float64(tokens)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mtokens/s")
+	}
+	b.Run("texts", func(b *testing.B) {
+		b.SetBytes(int64(len(content)))
+		for b.Loop() {
+			if _, err := e.Encode(b.Context(), embed.RoleDocument, texts); err != nil {
+				b.Fatal(err)
+			}
+		}
+		report(b)
+	})
+	ids := make([][]uint32, len(texts))
+	for i, text := range texts {
+		ids[i] = e.tokens(nil, "", text)
+	}
+	// A table of usual size beside the small one.
+	large := &table{dim: 256, keep: 256, rows: make([]float32, 29528*256), unknown: -1}
+	for i := range large.rows {
+		large.rows[i] = float32(i%255 - 127)
+	}
+	for _, t := range []*table{e.table, large} {
+		b.Run(fmt.Sprintf("ids/%dx%d", len(t.rows)/t.dim, t.dim), func(b *testing.B) {
+			row := make([]float32, t.keep)
+			for b.Loop() {
+				for _, sequence := range ids {
+					t.mean(row, sequence)
+					f32.Normalize(row)
+				}
+			}
+			report(b)
+		})
+	}
 }
