@@ -7,10 +7,10 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const gemmSignature = "func(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)"
+const gemmSignature = "func(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)"
 
 func gemmDoc(rows, cols int) string {
-	return fmt.Sprintf("sets (or adds to) a %d x %d tile at c, of row stride ldc, the product of %d rows of k floats at a, of row stride lda, and a panel of k x %d at b.", rows, cols, rows, cols)
+	return fmt.Sprintf("sets a %d x %d tile at c, of row stride ldc, to the product of %d rows of k floats at a, of row stride lda, and a panel of k x %d at b, plus the tile at d, of row stride ldd, unless d is nil.", rows, cols, rows, cols)
 }
 
 // gemmF32 writes gemm/sgemm_amd64.s: tiles as large as the registers allow, and
@@ -83,6 +83,7 @@ func gemmTile(g *amd64, rows int) {
 			b0, b1 := g.vec(), g.vec()
 			g.VMOVUPS(mem(b, 2*w*u), b0)
 			g.VMOVUPS(mem(b, 2*w*u+w), b1)
+			g.prefetchPanel(b, 2*w*u)
 			for r := range rows {
 				x := g.vec()
 				g.VBROADCASTSS(am.at(r, 4*u), x)
@@ -100,17 +101,36 @@ func gemmTile(g *amd64, rows int) {
 		g.ADDQ(operand.Imm(uint64(l.steps)), k)
 	}
 
-	c, ldc, add := g.load("c"), g.load("ldc"), g.GP64()
-	g.SHLQ(operand.Imm(2), ldc)
-	g.MOVBQZX(g.addr("add"), add)
-	cm := g.matrixRows(c, ldc, rows)
-	g.TESTQ(add, add)
+	g.finishTile(acc, rows)
+}
+
+// prefetchPanel asks for the two cache lines of a panel that come four steps
+// later, where a step takes two: panels come from the second-level cache, and the
+// processor's own prefetcher is late at the begin of each.
+func (g *amd64) prefetchPanel(b reg.GPVirtual, disp int) {
+	if g.bits == 512 {
+		g.PREFETCHT0(mem(b, disp+512))
+		g.PREFETCHT0(mem(b, disp+512+64))
+	}
+}
+
+// finishTile adds the tile at d to that in the registers, stores it at c and
+// returns.
+func (g *amd64) finishTile(acc []reg.VecVirtual, rows int) {
+	w := g.width()
+	d, ldd := g.load("d"), g.load("ldd")
+	g.TESTQ(d, d)
 	g.JZ(operand.LabelRef("store"))
+	g.SHLQ(operand.Imm(2), ldd)
+	dm := g.matrixRows(d, ldd, rows)
 	for r := range rows {
-		g.VADDPS(cm.at(r, 0), acc[2*r], acc[2*r])
-		g.VADDPS(cm.at(r, w), acc[2*r+1], acc[2*r+1])
+		g.VADDPS(dm.at(r, 0), acc[2*r], acc[2*r])
+		g.VADDPS(dm.at(r, w), acc[2*r+1], acc[2*r+1])
 	}
 	g.Label("store")
+	c, ldc := g.load("c"), g.load("ldc")
+	g.SHLQ(operand.Imm(2), ldc)
+	cm := g.matrixRows(c, ldc, rows)
 	for r := range rows {
 		g.VMOVUPS(acc[2*r], cm.at(r, 0))
 		g.VMOVUPS(acc[2*r+1], cm.at(r, w))

@@ -18,17 +18,15 @@ func gemmI8(g *amd64) {
 	}
 	m.absMax()
 	m.quantizeWords()
-	m.dequantize()
 	g.bits = 512
 	for _, rows := range []int{12, 8, 4, 2, 1} {
 		integerTile(g, rows)
 	}
 	m.absMax()
 	m.quantizeBytes()
-	m.dequantize()
 }
 
-// integerTile is gemmTile for integers, in steps of four bytes of a row of a: four
+// integerTile is gemmTile for integers that become floats in the end, in steps of four bytes of a row of a: four
 // unsigned bytes with VNNI, and two 16-bit numbers with AVX2, whose panels are
 // sign-extended on the way (exact, where VPMADDUBSW would saturate).
 func integerTile(g *amd64, rows int) {
@@ -39,11 +37,20 @@ func integerTile(g *amd64, rows int) {
 		name, what = fmt.Sprintf("integerTile%dx%dVNNI", rows, w/2), "4 uint8"
 		panel = 2 * w
 	}
-	g.fn(name, "func(a *byte, lda int, b *int8, c *int32, ldc int, steps int)",
-		fmt.Sprintf("sets a %d x %d tile at c, of row stride ldc, to the product of %d rows of steps times %s at a, lda bytes apart, and a panel at b.", rows, w/2, rows, what))
+	g.fn(name, "func(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)",
+		fmt.Sprintf("sets a %d x %d tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of %d rows of steps times %s at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.", rows, w/2, rows, what))
 	a, lda, b, steps := g.load("a"), g.load("lda"), g.load("b"), g.load("steps")
 	am := g.matrixRows(a, lda, rows)
-	acc := g.zeros(2 * rows)
+	offsets := g.load("offsets")
+	acc := make([]reg.VecVirtual, 2*rows)
+	for i := range acc {
+		acc[i] = g.vec()
+		if i < 2 {
+			g.VMOVUPS(mem(offsets, i*w), acc[i])
+		} else {
+			g.VMOVAPS(acc[i%2], acc[i])
+		}
+	}
 	const unroll = 4
 	for _, l := range []struct {
 		label string
@@ -57,6 +64,7 @@ func integerTile(g *amd64, rows int) {
 			if g.bits == 512 {
 				g.VMOVDQU32(mem(b, panel*u), b0)
 				g.VMOVDQU32(mem(b, panel*u+panel/2), b1)
+				g.prefetchPanel(b, panel*u)
 			} else {
 				g.VPMOVSXBW(mem(b, panel*u), b0)
 				g.VPMOVSXBW(mem(b, panel*u+panel/2), b1)
@@ -85,14 +93,18 @@ func integerTile(g *amd64, rows int) {
 		g.Label("after_" + l.label)
 		g.ADDQ(operand.Imm(uint64(l.steps)), steps)
 	}
-	c, ldc := g.load("c"), g.load("ldc")
-	g.SHLQ(operand.Imm(2), ldc)
-	cm := g.matrixRows(c, ldc, rows)
+	s, scales := g.load("s"), g.load("scales")
 	for r := range rows {
-		g.VMOVUPS(acc[2*r], cm.at(r, 0))
-		g.VMOVUPS(acc[2*r+1], cm.at(r, w))
+		scale := g.vec()
+		g.VBROADCASTSS(mem(s, 4*r), scale)
+		for half := range 2 {
+			x := acc[2*r+half]
+			g.VCVTDQ2PS(x, x)
+			g.VMULPS(scale, x, x)
+			g.VMULPS(mem(scales, half*w), x, x)
+		}
 	}
-	g.ret()
+	g.finishTile(acc, rows)
 }
 
 // absMax compares magnitudes as integers, where NaN is above infinity and that
@@ -164,21 +176,5 @@ func (g *mapper) quantizeBytes() {
 	g.ADDQ(operand.Imm(64), v)
 	g.JMP(operand.LabelRef("loop"))
 	g.Label("done")
-	g.ret()
-}
-
-func (g *mapper) dequantize() {
-	g.fn("dequantize"+g.tier(), "func(dst *float32, c *int32, correction *int32, scales *float32, n int, s float32)",
-		"sets dst[i] to float32(c[i]-correction[i]) * s * scales[i] for i < n.")
-	slices := []reg.GPVirtual{g.load("dst"), g.load("c"), g.load("correction"), g.load("scales")}
-	n, s := g.load("n"), g.param("s")
-	g.over(slices, n, func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), _ *laneMask) {
-		x := load(1)
-		g.VPSUBD(load(2), x, x)
-		g.VCVTDQ2PS(x, x)
-		g.VMULPS(s, x, x)
-		g.VMULPS(load(3), x, x)
-		store(0, x)
-	})
 	g.ret()
 }

@@ -18,7 +18,7 @@ func gemmNEON(g *neon) {
 }
 
 func gemmTileNEON(g *neon, rows int) {
-	g.fn(fmt.Sprintf("tile%dx8NEON", rows), gemmSignature[len("func"):], 49, gemmDoc(rows, 8))
+	g.fn(fmt.Sprintf("tile%dx8NEON", rows), gemmSignature[len("func"):], 64, gemmDoc(rows, 8))
 	g.op("MOVD a+0(FP), R4")
 	g.op("MOVD lda+8(FP), R3")
 	g.op("MOVD b+16(FP), R1")
@@ -58,15 +58,16 @@ func gemmTileNEON(g *neon, rows int) {
 	}
 	g.op("MOVD c+24(FP), R0")
 	g.op("MOVD ldc+32(FP), R3")
-	g.op("MOVBU add+48(FP), R5")
+	g.op("MOVD d+48(FP), R6")
+	g.op("MOVD ldd+56(FP), R7")
 	g.op("LSL $2, R3, R3")
-	g.op("CBZ R5, store")
-	g.op("MOVD R0, R6")
+	g.op("CBZ R6, store")
+	g.op("LSL $2, R7, R7")
 	for r := range rows {
 		g.op("VLD1 (R6), [V24.B16, V25.B16]")
 		g.fadd4(24, 2*r, 2*r)
 		g.fadd4(25, 2*r+1, 2*r+1)
-		g.op("ADD R3, R6, R6")
+		g.op("ADD R7, R6, R6")
 	}
 	g.label("store")
 	for r := range rows {

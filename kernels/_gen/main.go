@@ -74,6 +74,7 @@ func generate() ([]file, error) {
 		{"i8", "dot", i8Dots, i8NEON},
 		{"gemm", "sgemm", gemmF32, gemmNEON},
 		{"gemm", "igemm", gemmI8, nil},
+		{"gemm", "pack", gemmPack, nil},
 		{"kerneltest", "peak", peak, nil},
 	} {
 		if p.amd64 != nil {

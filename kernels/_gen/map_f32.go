@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/operand"
@@ -39,11 +40,12 @@ func f32Maps(g *amd64) {
 	m := &mapper{amd64: g, constants: map[uint32]operand.Mem{}}
 	for _, g.bits = range []int{256, 512} {
 		m.add()
+		m.mulBy()
 		m.axpy()
-		m.gelu("gelu", false)
-		m.gelu("addGELU", true)
-		m.maximum()
-		m.expSum()
+		m.gelu()
+		m.sigmoidProduct("silu", false)
+		m.sigmoidProduct("geluTanh", true)
+		m.softmax()
 		m.sum()
 		m.deviations()
 		m.affine()
@@ -123,9 +125,12 @@ func (g *mapper) choose(v, fill reg.VecVirtual, mask *laneMask) reg.VecVirtual {
 	return d
 }
 
+// elements is the work on one vector of each slice.
+type elements func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), mask *laneMask)
+
 // over goes over n floats, a vector at a time and then the tail under a mask.
 // body gets the mask, nil for whole vectors; load and store take slices by number.
-func (g *mapper) over(slices []reg.GPVirtual, n reg.GPVirtual, body func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), mask *laneMask)) {
+func (g *mapper) over(slices []reg.GPVirtual, n reg.GPVirtual, body elements) {
 	w := g.width()
 	lanes := uint64(w / 4)
 	g.SUBQ(operand.Imm(lanes), n)
@@ -168,6 +173,63 @@ func (g *mapper) add() {
 	g.ret()
 }
 
+// mulBy has a name of its own beside mul, which writes one instruction.
+func (g *mapper) mulBy() {
+	g.fn("mul"+g.tier(), "func(dst, b *float32, n int)", "multiplies n floats at dst by those at b.")
+	dst, b, n := g.load("dst"), g.load("b"), g.load("n")
+	g.over([]reg.GPVirtual{dst, b}, n, func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), _ *laneMask) {
+		x := load(0)
+		g.VMULPS(load(1), x, x)
+		store(0, x)
+	})
+	g.ret()
+}
+
+// geluTanhSlope is 2*sqrt(2/pi): 0.5*x*(1+tanh(y)) is x/(1+exp(-2y)).
+const geluTanhSlope = 1.5957691216057308
+
+// sigmoidProduct writes v = v * sigmoid(z), z being v or GELU's cubic of it.
+func (g *mapper) sigmoidProduct(name string, cubic bool) {
+	g.fn(name+g.tier(), "func(v *float32, n int)", "replaces n floats x at v by x/(1+exp(-z(x))).")
+	v, n := g.load("v"), g.load("n")
+	g.over([]reg.GPVirtual{v}, n, func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), _ *laneMask) {
+		x := load(0)
+		z := x
+		if cubic {
+			z = g.vec()
+			g.VMULPS(x, x, z)
+			z = g.mul(z, geluTanhSlope*0.044715)
+			if g.bits == 512 {
+				g.VADDPS_BCST(g.constant(geluTanhSlope), z, z)
+			} else {
+				g.VADDPS(g.constant(geluTanhSlope), z, z)
+			}
+			g.VMULPS(x, z, z)
+		}
+		// Of e^-|z|, which can't overflow: 1/(1+e) or, for negative z, e/(1+e).
+		y := g.vec()
+		if g.bits == 512 {
+			g.VPORD_BCST(g.constantBits(0x80000000), z, y)
+		} else {
+			g.VORPS(g.constantBits(0x80000000), z, y)
+		}
+		e := g.exp(y)
+		d, t := g.vec(), g.vec()
+		g.VADDPS(g.broadcast(1), e, d)
+		g.VMULPS(e, x, t)
+		if g.bits == 512 {
+			k := g.K()
+			g.VPMOVD2M(z, k) // the signs
+			g.VBLENDMPS(t, x, k, t)
+		} else {
+			g.VBLENDVPS(z, t, x, t)
+		}
+		g.VDIVPS(d, t, t)
+		store(0, t)
+	})
+	g.ret()
+}
+
 func (g *mapper) axpy() {
 	g.fn("axpy"+g.tier(), "func(dst, b *float32, n int, s float32)", "adds s times n floats at b to those at dst.")
 	dst, b, n, s := g.load("dst"), g.load("b"), g.load("n"), g.param("s")
@@ -183,22 +245,10 @@ func (g *mapper) axpy() {
 // NaN for NaN.
 func (g *mapper) exp(y reg.VecVirtual) reg.VecVirtual {
 	const least = -87.33654
-	clamped, n, r := g.vec(), g.vec(), g.vec()
+	clamped := g.vec()
 	// The second source is the one that comes through when it is NaN.
 	g.VMAXPS(y, g.broadcast(least), clamped)
-	scaled := g.mul(clamped, math.Log2E)
-	if g.bits == 512 {
-		g.VRNDSCALEPS(operand.Imm(8), scaled, n)
-	} else {
-		g.VROUNDPS(operand.Imm(8), scaled, n)
-	}
-	// Cody and Waite: ln 2 in two parts, the first of few enough bits that its
-	// product with n is exact.
-	const ln2Hi = 0.693359375
-	g.VMOVAPS(clamped, r)
-	g.VFNMADD231PS(g.broadcast(ln2Hi), n, r)
-	g.VFNMADD231PS(g.broadcast(math.Ln2-ln2Hi), n, r)
-	e := g.horner(expSeries, r)
+	e, n := g.expParts(clamped)
 	if g.bits == 512 {
 		k := g.K()
 		g.VSCALEFPS(n, e, e)
@@ -218,35 +268,55 @@ func (g *mapper) exp(y reg.VecVirtual) reg.VecVirtual {
 	return e
 }
 
-// gelu writes v = gelu(v), or gelu(v + bias).
-func (g *mapper) gelu(name string, bias bool) {
-	var slices []reg.GPVirtual
-	if bias {
-		g.fn(name+g.tier(), "func(v, bias *float32, n int)", "replaces n floats at v by GELU of their sum with those at bias.")
-		slices = []reg.GPVirtual{g.load("v"), g.load("bias")}
-	} else {
-		g.fn(name+g.tier(), "func(v *float32, n int)", "replaces n floats at v by their GELU.")
-		slices = []reg.GPVirtual{g.load("v")}
+// expNear is exp for y that are numbers, or NaN, of not more than some hundred:
+// with AVX-512 what is below the normal numbers fades to 0 by itself.
+func (g *mapper) expNear(y reg.VecVirtual) reg.VecVirtual {
+	if g.bits == 256 {
+		return g.exp(y)
 	}
-	n := g.load("n")
-	g.over(slices, n, func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), _ *laneMask) {
+	e, n := g.expParts(y)
+	g.VSCALEFPS(n, e, e)
+	return e
+}
+
+// expParts returns e and n of e^clamped = e * 2^n.
+func (g *mapper) expParts(clamped reg.VecVirtual) (e, n reg.VecVirtual) {
+	n = g.vec()
+	r := g.vec()
+	scaled := g.mul(clamped, math.Log2E)
+	if g.bits == 512 {
+		g.VRNDSCALEPS(operand.Imm(8), scaled, n)
+	} else {
+		g.VROUNDPS(operand.Imm(8), scaled, n)
+	}
+	// Cody and Waite: ln 2 in two parts, the first of few enough bits that its
+	// product with n is exact.
+	const ln2Hi = 0.693359375
+	g.VMOVAPS(clamped, r)
+	g.VFNMADD231PS(g.broadcast(ln2Hi), n, r)
+	g.VFNMADD231PS(g.broadcast(math.Ln2-ln2Hi), n, r)
+	return g.horner(expSeries, r), n
+}
+
+// gelu writes v = gelu(v).
+func (g *mapper) gelu() {
+	g.fn("gelu"+g.tier(), "func(v *float32, n int)", "replaces n floats at v by their GELU.")
+	v, n := g.load("v"), g.load("n")
+	g.over([]reg.GPVirtual{v}, n, func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), _ *laneMask) {
 		x := load(0)
-		if bias {
-			g.VADDPS(load(1), x, x)
-		}
 		a, h, l := g.vec(), g.vec(), g.vec()
 		if g.bits == 512 {
 			g.VANDPS_BCST(g.constantBits(0x7fffffff), x, a)
 		} else {
 			g.VANDPS(g.constantBits(0x7fffffff), x, a)
 		}
-		// Beyond 14 the tail is 0 anyway. NaN comes through.
-		g.VMINPS(a, g.broadcast(14), a)
+		// At 15 the exponential is 0, below the least float. NaN comes through.
+		g.VMINPS(a, g.broadcast(15), a)
 		// The square in two parts: the exponential would enlarge its rounding.
 		g.VMULPS(a, a, h)
 		g.VMOVAPS(a, l)
 		g.VFMSUB213PS(h, a, l)
-		e := g.exp(g.mul(h, -0.5))
+		e := g.expNear(g.mul(h, -0.5))
 		g.VFNMADD231PS(g.mul(l, 0.5), e, e)
 		one := g.broadcast(1)
 		t := g.vec()
@@ -265,46 +335,95 @@ func (g *mapper) gelu(name string, bias bool) {
 	g.ret()
 }
 
-func (g *mapper) maximum() {
-	g.fn("maximum"+g.tier(), "func(v *float32, n int) (ret float32)", "returns the greatest of n floats at v, and any of them where one is NaN.")
-	v, n := g.load("v"), g.load("n")
-	lowest := g.broadcast(float32(math.Inf(-1)))
-	top := g.vec()
-	g.VMOVAPS(lowest, top)
-	g.over([]reg.GPVirtual{v}, n, func(load func(int) reg.VecVirtual, _ func(int, reg.VecVirtual), mask *laneMask) {
-		g.VMAXPS(g.choose(load(0), lowest, mask), top, top)
-	})
-	y := reg.VecVirtual(top)
-	if g.bits == 512 {
-		hi := g.YMM()
-		g.VEXTRACTF64X4(operand.Imm(1), top, hi)
-		g.VMAXPS(hi, top.AsY(), hi)
-		y = hi
+// softmax goes over each row three times: for its greatest element, for the
+// exponentials and their sum, and to scale them. Everything stays in registers
+// between.
+func (g *mapper) softmax() {
+	g.fn("softmax"+g.tier(), "func(v *float32, rows, n int)", "replaces each of the rows of n floats at v by its softmax; there is one row and one float at least.")
+	v, rows, n := g.load("v"), g.load("rows"), g.load("n")
+	w := g.width()
+	lanes := uint64(w / 4)
+	mask := g.mask(n) // of no lane where n is a multiple of the vector's
+	tail := g.GP64()
+	g.MOVQ(n, tail)
+	g.ANDQ(operand.Imm(lanes-1), tail)
+	g.SHRQ(operand.Imm(uint64(bits.TrailingZeros64(lanes))), n) // whole vectors
+	lowest, one := g.broadcast(float32(math.Inf(-1))), g.broadcast(1)
+	top, sum := g.vec(), g.vec()
+	at, left := g.GP64(), g.GP64()
+	pass := func(name string, body func(load func() reg.VecVirtual, store func(reg.VecVirtual), mask *laneMask)) {
+		g.MOVQ(v, at)
+		g.MOVQ(n, left)
+		g.TESTQ(left, left)
+		g.JZ(operand.LabelRef(name + "_tail"))
+		g.Label(name)
+		body(
+			func() reg.VecVirtual {
+				x := g.vec()
+				g.VMOVUPS(mem(at, 0), x)
+				return x
+			},
+			func(x reg.VecVirtual) { g.VMOVUPS(x, mem(at, 0)) },
+			nil,
+		)
+		g.ADDQ(operand.Imm(uint64(w)), at)
+		g.DECQ(left)
+		g.JNZ(operand.LabelRef(name))
+		g.Label(name + "_tail")
+		g.TESTQ(tail, tail)
+		g.JZ(operand.LabelRef(name + "_done"))
+		body(
+			func() reg.VecVirtual { return g.loadMasked(mem(at, 0), mask) },
+			func(x reg.VecVirtual) { g.storeMasked(x, mem(at, 0), mask) },
+			&mask,
+		)
+		g.Label(name + "_done")
 	}
-	x, t := g.XMM(), g.XMM()
-	g.VEXTRACTF128(operand.Imm(1), y, x)
-	g.VMAXPS(y.AsX(), x, x)
-	g.VPERMILPS(operand.U8(0b01001110), x, t)
-	g.VMAXPS(t, x, x)
-	g.VMOVSHDUP(x, t)
-	g.VMAXSS(t, x, x)
-	g.result(0, x)
+	g.Label("row")
+	g.VMOVAPS(lowest, top)
+	pass("greatest", func(load func() reg.VecVirtual, _ func(reg.VecVirtual), mask *laneMask) {
+		g.VMAXPS(g.choose(load(), lowest, mask), top, top)
+	})
+	g.allLanes(top, func(a, b reg.VecVirtual) { g.VMAXPS(a, b, b) })
+	g.clear(sum)
+	pass("exponentials", func(load func() reg.VecVirtual, store func(reg.VecVirtual), mask *laneMask) {
+		y := g.vec()
+		g.VSUBPS(top, load(), y)
+		e := g.exp(y)
+		store(e)
+		g.VADDPS(g.choose(e, g.zeros(1)[0], mask), sum, sum)
+	})
+	g.allLanes(sum, func(a, b reg.VecVirtual) { g.VADDPS(a, b, b) })
+	g.VDIVPS(sum, one, sum)
+	pass("scaled", func(load func() reg.VecVirtual, store func(reg.VecVirtual), _ *laneMask) {
+		x := load()
+		g.VMULPS(sum, x, x)
+		store(x)
+	})
+	step := g.GP64()
+	g.LEAQ(operand.Mem{Base: at, Index: tail, Scale: 4}, step)
+	g.MOVQ(step, v)
+	g.DECQ(rows)
+	g.JNZ(operand.LabelRef("row"))
 	g.ret()
 }
 
-func (g *mapper) expSum() {
-	g.fn("expSum"+g.tier(), "func(v *float32, n int, top float32) (ret float32)", "replaces n floats x at v, none above top, by exp(x-top) and returns their sum.")
-	v, n, top := g.load("v"), g.load("n"), g.param("top")
-	zero, sum := g.zeros(1)[0], g.zeros(1)[0]
-	g.over([]reg.GPVirtual{v}, n, func(load func(int) reg.VecVirtual, store func(int, reg.VecVirtual), mask *laneMask) {
-		y := g.vec()
-		g.VSUBPS(top, load(0), y)
-		e := g.exp(y)
-		store(0, e)
-		g.VADDPS(g.choose(e, zero, mask), sum, sum)
-	})
-	g.result(0, g.sumLanes(sum, false))
-	g.ret()
+// allLanes sets every lane of v to all lanes taken together by f, which sets b to
+// a and b taken together.
+func (g *mapper) allLanes(v reg.VecVirtual, f func(a, b reg.VecVirtual)) {
+	t := g.vec()
+	if g.bits == 512 {
+		g.VSHUFF32X4(operand.U8(0b01001110), v, v, t)
+		f(t, v)
+		g.VSHUFF32X4(operand.U8(0b10110001), v, v, t)
+	} else {
+		g.VPERM2F128(operand.Imm(1), v, v, t)
+	}
+	f(t, v)
+	g.VPERMILPS(operand.U8(0b01001110), v, t)
+	f(t, v)
+	g.VPERMILPS(operand.U8(0b10110001), v, t)
+	f(t, v)
 }
 
 func (g *mapper) sum() {

@@ -18,8 +18,10 @@ func f32MapsNEON(g *neon) {
 	m := &mapNEON{neon: g}
 	m.add("addNEON", false)
 	m.add("axpyNEON", true)
-	m.gelu("geluNEON", false)
-	m.gelu("addGELUNEON", true)
+	m.mulBy()
+	m.gelu()
+	m.sigmoidProduct("siluNEON", false)
+	m.sigmoidProduct("geluTanhNEON", true)
 	m.maximum()
 	m.expSum()
 	m.sum()
@@ -144,19 +146,54 @@ func (g *mapNEON) exp(y, t int) {
 	g.word(0x4e601c00, keep, e, y, fmt.Sprintf("BIC V%d.16B, V%d.16B, V%d.16B", y, e, keep))
 }
 
-func (g *mapNEON) gelu(name string, bias bool) {
-	if bias {
-		g.begin(name, "(v, bias *float32, n int)", 24, "replaces n floats at v by GELU of their sum with those at bias;", "v", "bias")
+func (g *mapNEON) mulBy() {
+	g.begin("mulNEON", "(dst, b *float32, n int)", 24, "multiplies n floats at dst by those at b;", "dst", "b")
+	g.loop("mulNEON", false)
+	g.op("VLD1 (R0), [V0.B16]")
+	g.ld1(1, 1, 1)
+	g.fmul4(1, 0, 0)
+	g.op("VST1.P [V0.B16], 16(R0)")
+	g.end()
+	g.op("RET")
+}
+
+// sigmoidProduct is mapper.sigmoidProduct.
+func (g *mapNEON) sigmoidProduct(name string, cubic bool) {
+	g.begin(name, "(v *float32, n int)", 16, "replaces n floats x at v by x/(1+exp(-z(x)));", "v")
+	g.loop(name, true)
+	const x, z, c, y, one, negative, d = 0, 1, 2, 3, 4, 5, 6
+	g.op("VLD1 (R0), [V0.B16]")
+	if cubic {
+		g.fmul4(x, x, z)
+		g.next(geluTanhSlope*0.044715, c)
+		g.fmul4(c, z, z)
+		g.next(geluTanhSlope, c)
+		g.fadd4(c, z, z)
+		g.fmul4(x, z, z)
 	} else {
-		g.begin(name, "(v *float32, n int)", 16, "replaces n floats at v by their GELU;", "v")
+		g.move(x, z)
 	}
+	g.word(0x4ea0f800, 0, z, y, fmt.Sprintf("FABS V%d.4S, V%d.4S", y, z))
+	g.word(0x6ea0f800, 0, y, y, fmt.Sprintf("FNEG V%d.4S, V%d.4S", y, y))
+	g.exp(y, 16)
+	g.next(1, one)
+	g.fadd4(one, y, d)
+	g.word(0x4ea0e800, 0, z, negative, fmt.Sprintf("FCMLT V%d.4S, V%d.4S, #0.0", negative, z))
+	g.word(0x6ea01c00, negative, y, one, fmt.Sprintf("BIT V%d.16B, V%d.16B, V%d.16B", one, y, negative))
+	g.fmul4(one, x, x)
+	g.fdiv4(d, x, x)
+	g.op("VST1.P [V0.B16], 16(R0)")
+	g.end()
+	g.op("RET")
+	g.data(name)
+}
+
+func (g *mapNEON) gelu() {
+	const name = "geluNEON"
+	g.begin(name, "(v *float32, n int)", 16, "replaces n floats at v by their GELU;", "v")
 	g.loop(name, true)
 	const x, a, h, l, y, c, t, zero = 0, 1, 2, 3, 4, 5, 6, 7
 	g.op("VLD1 (R0), [V0.B16]")
-	if bias {
-		g.ld1(1, 1, 1)
-		g.fadd4(1, 0, 0)
-	}
 	g.word(0x4ea0f800, 0, x, a, fmt.Sprintf("FABS V%d.4S, V%d.4S", a, x))
 	g.next(14, c)
 	g.fmin4(c, a, a)

@@ -47,8 +47,17 @@ func TestCosine(t *testing.T) {
 		for _, c := range []struct {
 			a, b []float32
 			nan  bool
-		}{{zero, some, false}, {some, zero, false}, {zero, zero, false}, {nil, nil, false},
-			{nan, some, true}, {nan, zero, true}, {zero, nan, true}, {inf, some, true}, {some, inf, true}} {
+		}{
+			{zero, some, false},
+			{some, zero, false},
+			{zero, zero, false},
+			{nil, nil, false},
+			{nan, some, true},
+			{nan, zero, true},
+			{zero, nan, true},
+			{inf, some, true},
+			{some, inf, true},
+		} {
 			got := f32.Cosine(c.a, c.b)
 			if c.nan && got == got || !c.nan && got != 0 {
 				t.Errorf("cosine of %v and %v: %g", c.a, c.b, got)
@@ -93,8 +102,12 @@ func TestNormalize(t *testing.T) {
 		for _, c := range []struct {
 			v    []float32
 			norm float32
-		}{{nil, 0}, {[]float32{0, 0, 0}, 0}, {[]float32{1, float32(math.NaN())}, float32(math.NaN())},
-			{[]float32{1, float32(math.Inf(-1))}, float32(math.Inf(1))}} {
+		}{
+			{nil, 0},
+			{[]float32{0, 0, 0}, 0},
+			{[]float32{1, float32(math.NaN())}, float32(math.NaN())},
+			{[]float32{1, float32(math.Inf(-1))}, float32(math.Inf(1))},
+		} {
 			was := append([]float32(nil), c.v...)
 			got := f32.Normalize(c.v)
 			if got != c.norm && (got == got || c.norm == c.norm) {

@@ -8,14 +8,6 @@ import "math"
 // fades to 0; GELU(-Inf) is 0.
 func GELU(v []float32) { gelu(v) }
 
-// AddGELU replaces every v[i] by GELU of v[i]+bias[i]. They have one length.
-func AddGELU(v, bias []float32) {
-	if len(v) != len(bias) {
-		panicLengths("AddGELU", len(v), len(bias))
-	}
-	addGELU(v, bias)
-}
-
 // geluP and geluTail are the approximation
 //
 //	Phi(-x) = exp(-x^2/2) * t * (c0 + c1*t + ... + c8*t^8),  t = 1/(1 + P*x)
@@ -33,12 +25,6 @@ var geluTail = [...]float64{
 func geluGeneric(v []float32) {
 	for i, x := range v {
 		v[i] = geluOf(x)
-	}
-}
-
-func addGELUGeneric(v, bias []float32) {
-	for i, x := range v {
-		v[i] = geluOf(x + bias[i])
 	}
 }
 

@@ -11,6 +11,15 @@ func Add(dst, b []float32) {
 	add(dst, b)
 }
 
+// Mul multiplies dst by b element by element. They have one length, and are the
+// same or don't overlap.
+func Mul(dst, b []float32) {
+	if len(dst) != len(b) {
+		panicLengths("Mul", len(dst), len(b))
+	}
+	mul(dst, b)
+}
+
 // Axpy adds s*b to dst element by element. They have one length, and are the same
 // or don't overlap.
 func Axpy(dst []float32, s float32, b []float32) {
@@ -31,7 +40,17 @@ func Softmax(v []float32) {
 	if len(v) == 0 {
 		return
 	}
-	scale(v, 1/expSum(v, maximum(v)))
+	softmax(v, len(v))
+}
+
+// SoftmaxRows is Softmax of each of the rows of n that make up v.
+func SoftmaxRows(v []float32, n int) {
+	if n < 0 || len(v) > 0 && (n == 0 || len(v)%n != 0) {
+		panicLengths("SoftmaxRows", len(v), n)
+	}
+	if len(v) > 0 {
+		softmax(v, n)
+	}
 }
 
 // LayerNorm replaces v by (v-mean)/sqrt(variance+eps) * gamma + beta, where mean and
@@ -55,6 +74,12 @@ func LayerNorm(v, gamma, beta []float32, eps float32) {
 func addGeneric(dst, b []float32) {
 	for i, x := range b {
 		dst[i] += x
+	}
+}
+
+func mulGeneric(dst, b []float32) {
+	for i, x := range b {
+		dst[i] *= x
 	}
 }
 
@@ -90,6 +115,13 @@ func expSumGeneric(v []float32, top float32) float32 {
 		sum += float64(e)
 	}
 	return float32(sum)
+}
+
+func softmaxGeneric(v []float32, n int) {
+	for ; len(v) > 0; v = v[n:] {
+		row := v[:n]
+		scale(row, 1/expSumGeneric(row, maximumGeneric(row)))
+	}
 }
 
 func sumGeneric(v []float32) float32 {

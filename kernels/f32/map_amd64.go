@@ -19,6 +19,17 @@ func add(dst, b []float32) {
 	}
 }
 
+func mul(dst, b []float32) {
+	switch cpu.Active() {
+	case cpu.AVX512, cpu.AVX512VNNI:
+		mulAVX512(unsafe.SliceData(dst), unsafe.SliceData(b), len(dst))
+	case cpu.AVX2:
+		mulAVX2(unsafe.SliceData(dst), unsafe.SliceData(b), len(dst))
+	default:
+		mulGeneric(dst, b)
+	}
+}
+
 func axpy(dst, b []float32, s float32) {
 	switch cpu.Active() {
 	case cpu.AVX512, cpu.AVX512VNNI:
@@ -41,35 +52,37 @@ func gelu(v []float32) {
 	}
 }
 
-func addGELU(v, bias []float32) {
+func silu(v []float32) {
 	switch cpu.Active() {
 	case cpu.AVX512, cpu.AVX512VNNI:
-		addGELUAVX512(unsafe.SliceData(v), unsafe.SliceData(bias), len(v))
+		siluAVX512(unsafe.SliceData(v), len(v))
 	case cpu.AVX2:
-		addGELUAVX2(unsafe.SliceData(v), unsafe.SliceData(bias), len(v))
+		siluAVX2(unsafe.SliceData(v), len(v))
 	default:
-		addGELUGeneric(v, bias)
+		siluGeneric(v)
 	}
 }
 
-func maximum(v []float32) float32 {
+func geluTanh(v []float32) {
 	switch cpu.Active() {
 	case cpu.AVX512, cpu.AVX512VNNI:
-		return maximumAVX512(unsafe.SliceData(v), len(v))
+		geluTanhAVX512(unsafe.SliceData(v), len(v))
 	case cpu.AVX2:
-		return maximumAVX2(unsafe.SliceData(v), len(v))
+		geluTanhAVX2(unsafe.SliceData(v), len(v))
+	default:
+		geluTanhGeneric(v)
 	}
-	return maximumGeneric(v)
 }
 
-func expSum(v []float32, top float32) float32 {
+func softmax(v []float32, n int) {
 	switch cpu.Active() {
 	case cpu.AVX512, cpu.AVX512VNNI:
-		return expSumAVX512(unsafe.SliceData(v), len(v), top)
+		softmaxAVX512(unsafe.SliceData(v), len(v)/n, n)
 	case cpu.AVX2:
-		return expSumAVX2(unsafe.SliceData(v), len(v), top)
+		softmaxAVX2(unsafe.SliceData(v), len(v)/n, n)
+	default:
+		softmaxGeneric(v, n)
 	}
-	return expSumGeneric(v, top)
 }
 
 func sum(v []float32) float32 {

@@ -59,6 +59,43 @@ done:
 	VZEROUPPER
 	RET
 
+// func mulAVX2(dst *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·mulAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ n+16(FP), DX
+	SUBQ $0x08, DX
+	JLT  tail
+
+loop:
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, DX
+	JGE     loop
+
+tail:
+	ADDQ $0x08, DX
+	JZ   done
+
+	// Mask of the tail's lanes: a window of the table that has n ones
+	ANDQ       $0x07, DX
+	NEGQ       DX
+	LEAQ       laneMasks<>+0(SB), BX
+	VMOVUPS    32(BX)(DX*4), Y0
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func axpyAVX2(dst *float32, b *float32, n int, s float32)
 // Requires: AVX, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $0-28
@@ -108,7 +145,7 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-16
 loop:
 	VMOVUPS      (AX), Y0
 	VANDPS       c7fffffff<>+0(SB), Y0, Y1
-	VBROADCASTSS c41600000<>+0(SB), Y2
+	VBROADCASTSS c41700000<>+0(SB), Y2
 	VMINPS       Y1, Y2, Y1
 	VMULPS       Y1, Y1, Y2
 	VMOVAPS      Y1, Y3
@@ -174,7 +211,7 @@ tail:
 	VMOVUPS      32(DX)(CX*4), Y0
 	VMASKMOVPS   (AX), Y0, Y1
 	VANDPS       c7fffffff<>+0(SB), Y1, Y2
-	VBROADCASTSS c41600000<>+0(SB), Y3
+	VBROADCASTSS c41700000<>+0(SB), Y3
 	VMINPS       Y2, Y3, Y2
 	VMULPS       Y2, Y2, Y3
 	VMOVAPS      Y2, Y4
@@ -240,15 +277,15 @@ DATA c7fffffff<>+24(SB)/4, $0x7fffffff
 DATA c7fffffff<>+28(SB)/4, $0x7fffffff
 GLOBL c7fffffff<>(SB), RODATA|NOPTR, $32
 
-DATA c41600000<>+0(SB)/4, $0x41600000
-DATA c41600000<>+4(SB)/4, $0x41600000
-DATA c41600000<>+8(SB)/4, $0x41600000
-DATA c41600000<>+12(SB)/4, $0x41600000
-DATA c41600000<>+16(SB)/4, $0x41600000
-DATA c41600000<>+20(SB)/4, $0x41600000
-DATA c41600000<>+24(SB)/4, $0x41600000
-DATA c41600000<>+28(SB)/4, $0x41600000
-GLOBL c41600000<>(SB), RODATA|NOPTR, $32
+DATA c41700000<>+0(SB)/4, $0x41700000
+DATA c41700000<>+4(SB)/4, $0x41700000
+DATA c41700000<>+8(SB)/4, $0x41700000
+DATA c41700000<>+12(SB)/4, $0x41700000
+DATA c41700000<>+16(SB)/4, $0x41700000
+DATA c41700000<>+20(SB)/4, $0x41700000
+DATA c41700000<>+24(SB)/4, $0x41700000
+DATA c41700000<>+28(SB)/4, $0x41700000
+GLOBL c41700000<>(SB), RODATA|NOPTR, $32
 
 DATA cbf000000<>+0(SB)/4, $0xbf000000
 DATA cbf000000<>+4(SB)/4, $0xbf000000
@@ -470,210 +507,168 @@ DATA c3ddc9d67<>+24(SB)/4, $0x3ddc9d67
 DATA c3ddc9d67<>+28(SB)/4, $0x3ddc9d67
 GLOBL c3ddc9d67<>(SB), RODATA|NOPTR, $32
 
-// func addGELUAVX2(v *float32, bias *float32, n int)
+// func siluAVX2(v *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·addGELUAVX2(SB), NOSPLIT, $0-24
+TEXT ·siluAVX2(SB), NOSPLIT, $0-16
 	MOVQ v+0(FP), AX
-	MOVQ bias+8(FP), CX
-	MOVQ n+16(FP), DX
-	SUBQ $0x08, DX
+	MOVQ n+8(FP), CX
+	SUBQ $0x08, CX
 	JLT  tail
 
 loop:
 	VMOVUPS      (AX), Y0
-	VMOVUPS      (CX), Y1
-	VADDPS       Y1, Y0, Y0
-	VANDPS       c7fffffff<>+0(SB), Y0, Y1
-	VBROADCASTSS c41600000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVAPS      Y1, Y3
-	VFMSUB213PS  Y2, Y1, Y3
-	VMULPS       cbf000000<>+0(SB), Y2, Y2
-	VBROADCASTSS cc2aeac4f<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMULPS       c3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVAPS      Y4, Y4
-	VBROADCASTSS c3f318000<>+0(SB), Y6
-	VFNMADD231PS Y6, Y5, Y4
-	VBROADCASTSS cb95e8083<>+0(SB), Y6
-	VFNMADD231PS Y6, Y5, Y4
-	VBROADCASTSS c3ab6ba99<>+0(SB), Y6
-	VFMADD213PS  c3c0937d3<>+0(SB), Y4, Y6
-	VFMADD213PS  c3d2aaa56<>+0(SB), Y4, Y6
-	VFMADD213PS  c3e2aaa02<>+0(SB), Y4, Y6
-	VFMADD213PS  c3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  c3f800000<>+0(SB), Y4, Y6
-	VFMADD213PS  c3f800000<>+0(SB), Y4, Y6
-	VCVTPS2DQ    Y5, Y4
-	VPADDD       c0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VBROADCASTSS cc2aeac4f<>+0(SB), Y4
-	VCMPPS       $0x05, Y4, Y2, Y2
-	VANDPS       Y2, Y6, Y6
-	VMULPS       c3f000000<>+0(SB), Y3, Y2
-	VFNMADD231PS Y2, Y6, Y6
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VMOVAPS      Y1, Y3
-	VBROADCASTSS c3e8a3d71<>+0(SB), Y4
-	VFMADD213PS  c3f800000<>+0(SB), Y4, Y3
-	VDIVPS       Y3, Y2, Y3
-	VBROADCASTSS c3cee71dd<>+0(SB), Y2
-	VFMADD213PS  cbe024bc2<>+0(SB), Y3, Y2
-	VFMADD213PS  c3e2f8f32<>+0(SB), Y3, Y2
-	VFMADD213PS  cbd91d89a<>+0(SB), Y3, Y2
-	VFMADD213PS  c3ddfccba<>+0(SB), Y3, Y2
-	VFMADD213PS  c3d923d57<>+0(SB), Y3, Y2
-	VFMADD213PS  c3dd0db15<>+0(SB), Y3, Y2
-	VFMADD213PS  c3ddc32b7<>+0(SB), Y3, Y2
-	VFMADD213PS  c3ddc9d67<>+0(SB), Y3, Y2
-	VMULPS       Y3, Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VMAXPS       Y0, Y3, Y0
-	VFNMADD231PS Y1, Y2, Y0
-	VMOVUPS      Y0, (AX)
+	VORPS        c80000000<>+0(SB), Y0, Y1
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMULPS       c3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VBROADCASTSS c3f318000<>+0(SB), Y4
+	VFNMADD231PS Y4, Y3, Y2
+	VBROADCASTSS cb95e8083<>+0(SB), Y4
+	VFNMADD231PS Y4, Y3, Y2
+	VBROADCASTSS c3ab6ba99<>+0(SB), Y4
+	VFMADD213PS  c3c0937d3<>+0(SB), Y2, Y4
+	VFMADD213PS  c3d2aaa56<>+0(SB), Y2, Y4
+	VFMADD213PS  c3e2aaa02<>+0(SB), Y2, Y4
+	VFMADD213PS  c3f000000<>+0(SB), Y2, Y4
+	VFMADD213PS  c3f800000<>+0(SB), Y2, Y4
+	VFMADD213PS  c3f800000<>+0(SB), Y2, Y4
+	VCVTPS2DQ    Y3, Y2
+	VPADDD       c0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y2
+	VCMPPS       $0x05, Y2, Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VBROADCASTSS c3f800000<>+0(SB), Y1
+	VADDPS       Y1, Y4, Y1
+	VMULPS       Y4, Y0, Y2
+	VBLENDVPS    Y0, Y2, Y0, Y2
+	VDIVPS       Y1, Y2, Y2
+	VMOVUPS      Y2, (AX)
 	ADDQ         $0x20, AX
-	ADDQ         $0x20, CX
-	SUBQ         $0x08, DX
-	JGE          loop
-
-tail:
-	ADDQ $0x08, DX
-	JZ   done
-
-	// Mask of the tail's lanes: a window of the table that has n ones
-	ANDQ         $0x07, DX
-	NEGQ         DX
-	LEAQ         laneMasks<>+0(SB), BX
-	VMOVUPS      32(BX)(DX*4), Y0
-	VMASKMOVPS   (AX), Y0, Y1
-	VMASKMOVPS   (CX), Y0, Y2
-	VADDPS       Y2, Y1, Y1
-	VANDPS       c7fffffff<>+0(SB), Y1, Y2
-	VBROADCASTSS c41600000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVAPS      Y2, Y4
-	VFMSUB213PS  Y3, Y2, Y4
-	VMULPS       cbf000000<>+0(SB), Y3, Y3
-	VBROADCASTSS cc2aeac4f<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y5
-	VMULPS       c3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVAPS      Y5, Y5
-	VBROADCASTSS c3f318000<>+0(SB), Y7
-	VFNMADD231PS Y7, Y6, Y5
-	VBROADCASTSS cb95e8083<>+0(SB), Y7
-	VFNMADD231PS Y7, Y6, Y5
-	VBROADCASTSS c3ab6ba99<>+0(SB), Y7
-	VFMADD213PS  c3c0937d3<>+0(SB), Y5, Y7
-	VFMADD213PS  c3d2aaa56<>+0(SB), Y5, Y7
-	VFMADD213PS  c3e2aaa02<>+0(SB), Y5, Y7
-	VFMADD213PS  c3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  c3f800000<>+0(SB), Y5, Y7
-	VFMADD213PS  c3f800000<>+0(SB), Y5, Y7
-	VCVTPS2DQ    Y6, Y5
-	VPADDD       c0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y7, Y7
-	VBROADCASTSS cc2aeac4f<>+0(SB), Y5
-	VCMPPS       $0x05, Y5, Y3, Y3
-	VANDPS       Y3, Y7, Y7
-	VMULPS       c3f000000<>+0(SB), Y4, Y3
-	VFNMADD231PS Y3, Y7, Y7
-	VBROADCASTSS c3f800000<>+0(SB), Y3
-	VMOVAPS      Y2, Y4
-	VBROADCASTSS c3e8a3d71<>+0(SB), Y5
-	VFMADD213PS  c3f800000<>+0(SB), Y5, Y4
-	VDIVPS       Y4, Y3, Y4
-	VBROADCASTSS c3cee71dd<>+0(SB), Y3
-	VFMADD213PS  cbe024bc2<>+0(SB), Y4, Y3
-	VFMADD213PS  c3e2f8f32<>+0(SB), Y4, Y3
-	VFMADD213PS  cbd91d89a<>+0(SB), Y4, Y3
-	VFMADD213PS  c3ddfccba<>+0(SB), Y4, Y3
-	VFMADD213PS  c3d923d57<>+0(SB), Y4, Y3
-	VFMADD213PS  c3dd0db15<>+0(SB), Y4, Y3
-	VFMADD213PS  c3ddc32b7<>+0(SB), Y4, Y3
-	VFMADD213PS  c3ddc9d67<>+0(SB), Y4, Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VMAXPS       Y1, Y4, Y1
-	VFNMADD231PS Y2, Y3, Y1
-	VMASKMOVPS   Y1, Y0, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func maximumAVX2(v *float32, n int) (ret float32)
-// Requires: AVX
-TEXT ·maximumAVX2(SB), NOSPLIT, $0-20
-	MOVQ         v+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS cff800000<>+0(SB), Y0
-	VMOVAPS      Y0, Y1
 	SUBQ         $0x08, CX
-	JLT          tail
-
-loop:
-	VMOVUPS (AX), Y2
-	VMAXPS  Y2, Y1, Y1
-	ADDQ    $0x20, AX
-	SUBQ    $0x08, CX
-	JGE     loop
+	JGE          loop
 
 tail:
 	ADDQ $0x08, CX
 	JZ   done
 
 	// Mask of the tail's lanes: a window of the table that has n ones
-	ANDQ       $0x07, CX
-	NEGQ       CX
-	LEAQ       laneMasks<>+0(SB), DX
-	VMOVUPS    32(DX)(CX*4), Y2
-	VMASKMOVPS (AX), Y2, Y3
-	VBLENDVPS  Y2, Y3, Y0, Y0
-	VMAXPS     Y0, Y1, Y1
+	ANDQ         $0x07, CX
+	NEGQ         CX
+	LEAQ         laneMasks<>+0(SB), DX
+	VMOVUPS      32(DX)(CX*4), Y0
+	VMASKMOVPS   (AX), Y0, Y1
+	VORPS        c80000000<>+0(SB), Y1, Y2
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       c3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VBROADCASTSS c3f318000<>+0(SB), Y5
+	VFNMADD231PS Y5, Y4, Y3
+	VBROADCASTSS cb95e8083<>+0(SB), Y5
+	VFNMADD231PS Y5, Y4, Y3
+	VBROADCASTSS c3ab6ba99<>+0(SB), Y5
+	VFMADD213PS  c3c0937d3<>+0(SB), Y3, Y5
+	VFMADD213PS  c3d2aaa56<>+0(SB), Y3, Y5
+	VFMADD213PS  c3e2aaa02<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y3, Y5
+	VCVTPS2DQ    Y4, Y3
+	VPADDD       c0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y3
+	VCMPPS       $0x05, Y3, Y2, Y2
+	VANDPS       Y2, Y5, Y5
+	VBROADCASTSS c3f800000<>+0(SB), Y2
+	VADDPS       Y2, Y5, Y2
+	VMULPS       Y5, Y1, Y3
+	VBLENDVPS    Y1, Y3, Y1, Y3
+	VDIVPS       Y2, Y3, Y3
+	VMASKMOVPS   Y3, Y0, (AX)
 
 done:
-	VEXTRACTF128 $0x01, Y1, X0
-	VMAXPS       X1, X0, X0
-	VPERMILPS    $0x4e, X0, X1
-	VMAXPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VMAXSS       X1, X0, X0
-	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
 
-DATA cff800000<>+0(SB)/4, $0xff800000
-DATA cff800000<>+4(SB)/4, $0xff800000
-DATA cff800000<>+8(SB)/4, $0xff800000
-DATA cff800000<>+12(SB)/4, $0xff800000
-DATA cff800000<>+16(SB)/4, $0xff800000
-DATA cff800000<>+20(SB)/4, $0xff800000
-DATA cff800000<>+24(SB)/4, $0xff800000
-DATA cff800000<>+28(SB)/4, $0xff800000
-GLOBL cff800000<>(SB), RODATA|NOPTR, $32
+DATA c80000000<>+0(SB)/4, $0x80000000
+DATA c80000000<>+4(SB)/4, $0x80000000
+DATA c80000000<>+8(SB)/4, $0x80000000
+DATA c80000000<>+12(SB)/4, $0x80000000
+DATA c80000000<>+16(SB)/4, $0x80000000
+DATA c80000000<>+20(SB)/4, $0x80000000
+DATA c80000000<>+24(SB)/4, $0x80000000
+DATA c80000000<>+28(SB)/4, $0x80000000
+GLOBL c80000000<>(SB), RODATA|NOPTR, $32
 
-// func expSumAVX2(v *float32, n int, top float32) (ret float32)
+// func geluTanhAVX2(v *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·expSumAVX2(SB), NOSPLIT, $0-28
-	MOVQ         v+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS top+16(FP), Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	SUBQ         $0x08, CX
-	JLT          tail
+TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-16
+	MOVQ v+0(FP), AX
+	MOVQ n+8(FP), CX
+	SUBQ $0x08, CX
+	JLT  tail
 
 loop:
-	VMOVUPS      (AX), Y3
-	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      (AX), Y0
+	VMULPS       Y0, Y0, Y1
+	VMULPS       c3d922279<>+0(SB), Y1, Y1
+	VADDPS       c3fcc422a<>+0(SB), Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VORPS        c80000000<>+0(SB), Y1, Y2
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       c3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VBROADCASTSS c3f318000<>+0(SB), Y5
+	VFNMADD231PS Y5, Y4, Y3
+	VBROADCASTSS cb95e8083<>+0(SB), Y5
+	VFNMADD231PS Y5, Y4, Y3
+	VBROADCASTSS c3ab6ba99<>+0(SB), Y5
+	VFMADD213PS  c3c0937d3<>+0(SB), Y3, Y5
+	VFMADD213PS  c3d2aaa56<>+0(SB), Y3, Y5
+	VFMADD213PS  c3e2aaa02<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y3, Y5
+	VCVTPS2DQ    Y4, Y3
+	VPADDD       c0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y3
+	VCMPPS       $0x05, Y3, Y2, Y2
+	VANDPS       Y2, Y5, Y5
+	VBROADCASTSS c3f800000<>+0(SB), Y2
+	VADDPS       Y2, Y5, Y2
+	VMULPS       Y5, Y0, Y3
+	VBLENDVPS    Y1, Y3, Y0, Y3
+	VDIVPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JGE          loop
+
+tail:
+	ADDQ $0x08, CX
+	JZ   done
+
+	// Mask of the tail's lanes: a window of the table that has n ones
+	ANDQ         $0x07, CX
+	NEGQ         CX
+	LEAQ         laneMasks<>+0(SB), DX
+	VMOVUPS      32(DX)(CX*4), Y0
+	VMASKMOVPS   (AX), Y0, Y1
+	VMULPS       Y1, Y1, Y2
+	VMULPS       c3d922279<>+0(SB), Y2, Y2
+	VADDPS       c3fcc422a<>+0(SB), Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VORPS        c80000000<>+0(SB), Y2, Y3
 	VBROADCASTSS cc2aeac4f<>+0(SB), Y4
 	VMAXPS       Y3, Y4, Y4
 	VMULPS       c3fb8aa3b<>+0(SB), Y4, Y5
@@ -697,60 +692,200 @@ loop:
 	VBROADCASTSS cc2aeac4f<>+0(SB), Y4
 	VCMPPS       $0x05, Y4, Y3, Y3
 	VANDPS       Y3, Y6, Y6
-	VMOVUPS      Y6, (AX)
-	VADDPS       Y6, Y2, Y2
-	ADDQ         $0x20, AX
-	SUBQ         $0x08, CX
-	JGE          loop
-
-tail:
-	ADDQ $0x08, CX
-	JZ   done
-
-	// Mask of the tail's lanes: a window of the table that has n ones
-	ANDQ         $0x07, CX
-	NEGQ         CX
-	LEAQ         laneMasks<>+0(SB), DX
-	VMOVUPS      32(DX)(CX*4), Y3
-	VMASKMOVPS   (AX), Y3, Y4
-	VSUBPS       Y0, Y4, Y0
-	VBROADCASTSS cc2aeac4f<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y4
-	VMULPS       c3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVAPS      Y4, Y4
-	VBROADCASTSS c3f318000<>+0(SB), Y6
-	VFNMADD231PS Y6, Y5, Y4
-	VBROADCASTSS cb95e8083<>+0(SB), Y6
-	VFNMADD231PS Y6, Y5, Y4
-	VBROADCASTSS c3ab6ba99<>+0(SB), Y6
-	VFMADD213PS  c3c0937d3<>+0(SB), Y4, Y6
-	VFMADD213PS  c3d2aaa56<>+0(SB), Y4, Y6
-	VFMADD213PS  c3e2aaa02<>+0(SB), Y4, Y6
-	VFMADD213PS  c3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  c3f800000<>+0(SB), Y4, Y6
-	VFMADD213PS  c3f800000<>+0(SB), Y4, Y6
-	VCVTPS2DQ    Y5, Y4
-	VPADDD       c0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VBROADCASTSS cc2aeac4f<>+0(SB), Y4
-	VCMPPS       $0x05, Y4, Y0, Y0
-	VANDPS       Y0, Y6, Y6
-	VMASKMOVPS   Y6, Y3, (AX)
-	VBLENDVPS    Y3, Y6, Y1, Y0
-	VADDPS       Y0, Y2, Y2
+	VBROADCASTSS c3f800000<>+0(SB), Y3
+	VADDPS       Y3, Y6, Y3
+	VMULPS       Y6, Y1, Y4
+	VBLENDVPS    Y2, Y4, Y1, Y4
+	VDIVPS       Y3, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (AX)
 
 done:
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X2, X0, X0
-	VPERMILPS    $0x4e, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+DATA c3d922279<>+0(SB)/4, $0x3d922279
+DATA c3d922279<>+4(SB)/4, $0x3d922279
+DATA c3d922279<>+8(SB)/4, $0x3d922279
+DATA c3d922279<>+12(SB)/4, $0x3d922279
+DATA c3d922279<>+16(SB)/4, $0x3d922279
+DATA c3d922279<>+20(SB)/4, $0x3d922279
+DATA c3d922279<>+24(SB)/4, $0x3d922279
+DATA c3d922279<>+28(SB)/4, $0x3d922279
+GLOBL c3d922279<>(SB), RODATA|NOPTR, $32
+
+DATA c3fcc422a<>+0(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+4(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+8(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+12(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+16(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+20(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+24(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+28(SB)/4, $0x3fcc422a
+GLOBL c3fcc422a<>(SB), RODATA|NOPTR, $32
+
+// func softmaxAVX2(v *float32, rows int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxAVX2(SB), NOSPLIT, $0-24
+	MOVQ v+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ n+16(FP), DX
+
+	// Mask of the tail's lanes: a window of the table that has n ones
+	MOVQ         DX, BX
+	ANDQ         $0x07, BX
+	NEGQ         BX
+	LEAQ         laneMasks<>+0(SB), SI
+	VMOVUPS      32(SI)(BX*4), Y0
+	MOVQ         DX, BX
+	ANDQ         $0x07, BX
+	SHRQ         $0x03, DX
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS c3f800000<>+0(SB), Y2
+
+row:
+	VMOVAPS Y1, Y3
+	MOVQ    AX, SI
+	MOVQ    DX, DI
+	TESTQ   DI, DI
+	JZ      greatest_tail
+
+greatest:
+	VMOVUPS (SI), Y4
+	VMAXPS  Y4, Y3, Y3
+	ADDQ    $0x20, SI
+	DECQ    DI
+	JNZ     greatest
+
+greatest_tail:
+	TESTQ      BX, BX
+	JZ         greatest_done
+	VMASKMOVPS (SI), Y0, Y4
+	VBLENDVPS  Y0, Y4, Y1, Y4
+	VMAXPS     Y4, Y3, Y3
+
+greatest_done:
+	VPERM2F128 $0x01, Y3, Y3, Y4
+	VMAXPS     Y4, Y3, Y3
+	VPERMILPS  $0x4e, Y3, Y4
+	VMAXPS     Y4, Y3, Y3
+	VPERMILPS  $0xb1, Y3, Y4
+	VMAXPS     Y4, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	MOVQ       AX, SI
+	MOVQ       DX, DI
+	TESTQ      DI, DI
+	JZ         exponentials_tail
+
+exponentials:
+	VMOVUPS      (SI), Y5
+	VSUBPS       Y3, Y5, Y5
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y6
+	VMULPS       c3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVAPS      Y6, Y6
+	VBROADCASTSS c3f318000<>+0(SB), Y8
+	VFNMADD231PS Y8, Y7, Y6
+	VBROADCASTSS cb95e8083<>+0(SB), Y8
+	VFNMADD231PS Y8, Y7, Y6
+	VBROADCASTSS c3ab6ba99<>+0(SB), Y8
+	VFMADD213PS  c3c0937d3<>+0(SB), Y6, Y8
+	VFMADD213PS  c3d2aaa56<>+0(SB), Y6, Y8
+	VFMADD213PS  c3e2aaa02<>+0(SB), Y6, Y8
+	VFMADD213PS  c3f000000<>+0(SB), Y6, Y8
+	VFMADD213PS  c3f800000<>+0(SB), Y6, Y8
+	VFMADD213PS  c3f800000<>+0(SB), Y6, Y8
+	VCVTPS2DQ    Y7, Y6
+	VPADDD       c0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y6
+	VCMPPS       $0x05, Y6, Y5, Y5
+	VANDPS       Y5, Y8, Y8
+	VMOVUPS      Y8, (SI)
+	VXORPS       Y5, Y5, Y5
+	VADDPS       Y8, Y4, Y4
+	ADDQ         $0x20, SI
+	DECQ         DI
+	JNZ          exponentials
+
+exponentials_tail:
+	TESTQ        BX, BX
+	JZ           exponentials_done
+	VMASKMOVPS   (SI), Y0, Y5
+	VSUBPS       Y3, Y5, Y3
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y5
+	VMAXPS       Y3, Y5, Y5
+	VMULPS       c3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVAPS      Y5, Y5
+	VBROADCASTSS c3f318000<>+0(SB), Y7
+	VFNMADD231PS Y7, Y6, Y5
+	VBROADCASTSS cb95e8083<>+0(SB), Y7
+	VFNMADD231PS Y7, Y6, Y5
+	VBROADCASTSS c3ab6ba99<>+0(SB), Y7
+	VFMADD213PS  c3c0937d3<>+0(SB), Y5, Y7
+	VFMADD213PS  c3d2aaa56<>+0(SB), Y5, Y7
+	VFMADD213PS  c3e2aaa02<>+0(SB), Y5, Y7
+	VFMADD213PS  c3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  c3f800000<>+0(SB), Y5, Y7
+	VFMADD213PS  c3f800000<>+0(SB), Y5, Y7
+	VCVTPS2DQ    Y6, Y5
+	VPADDD       c0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VBROADCASTSS cc2aeac4f<>+0(SB), Y5
+	VCMPPS       $0x05, Y5, Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VMASKMOVPS   Y7, Y0, (SI)
+	VXORPS       Y3, Y3, Y3
+	VBLENDVPS    Y0, Y7, Y3, Y3
+	VADDPS       Y3, Y4, Y4
+
+exponentials_done:
+	VPERM2F128 $0x01, Y4, Y4, Y3
+	VADDPS     Y3, Y4, Y4
+	VPERMILPS  $0x4e, Y4, Y3
+	VADDPS     Y3, Y4, Y4
+	VPERMILPS  $0xb1, Y4, Y3
+	VADDPS     Y3, Y4, Y4
+	VDIVPS     Y4, Y2, Y4
+	MOVQ       AX, SI
+	MOVQ       DX, DI
+	TESTQ      DI, DI
+	JZ         scaled_tail
+
+scaled:
+	VMOVUPS (SI), Y3
+	VMULPS  Y4, Y3, Y3
+	VMOVUPS Y3, (SI)
+	ADDQ    $0x20, SI
+	DECQ    DI
+	JNZ     scaled
+
+scaled_tail:
+	TESTQ      BX, BX
+	JZ         scaled_done
+	VMASKMOVPS (SI), Y0, Y3
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y0, (SI)
+
+scaled_done:
+	LEAQ (SI)(BX*4), AX
+	DECQ CX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+DATA cff800000<>+0(SB)/4, $0xff800000
+DATA cff800000<>+4(SB)/4, $0xff800000
+DATA cff800000<>+8(SB)/4, $0xff800000
+DATA cff800000<>+12(SB)/4, $0xff800000
+DATA cff800000<>+16(SB)/4, $0xff800000
+DATA cff800000<>+20(SB)/4, $0xff800000
+DATA cff800000<>+24(SB)/4, $0xff800000
+DATA cff800000<>+28(SB)/4, $0xff800000
+GLOBL cff800000<>(SB), RODATA|NOPTR, $32
 
 // func sumAVX2(v *float32, n int) (ret float32)
 // Requires: AVX
@@ -920,6 +1055,44 @@ done:
 	VZEROUPPER
 	RET
 
+// func mulAVX512(dst *float32, b *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·mulAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ b+8(FP), DX
+	MOVQ n+16(FP), CX
+	SUBQ $0x10, CX
+	JLT  tail
+
+loop:
+	VMOVUPS (AX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, CX
+	JGE     loop
+
+tail:
+	ADDQ $0x10, CX
+	JZ   done
+
+	// Mask of the tail's lanes
+	ANDQ      $0x0f, CX
+	MOVL      $0x00000001, BX
+	SHLL      CL, BX
+	DECL      BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func axpyAVX512(dst *float32, b *float32, n int, s float32)
 // Requires: AVX, AVX512F
 TEXT ·axpyAVX512(SB), NOSPLIT, $0-28
@@ -970,53 +1143,48 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-16
 loop:
 	VMOVUPS          (AX), Z0
 	VANDPS.BCST      c7fffffff<>+0(SB), Z0, Z1
-	VBROADCASTSS     c41600000<>+0(SB), Z2
+	VBROADCASTSS     c41700000<>+0(SB), Z2
 	VMINPS           Z1, Z2, Z1
 	VMULPS           Z1, Z1, Z2
 	VMOVAPS          Z1, Z3
 	VFMSUB213PS      Z2, Z1, Z3
 	VMULPS.BCST      cbf000000<>+0(SB), Z2, Z2
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z6
-	VMAXPS           Z2, Z6, Z6
-	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z6, Z7
-	VRNDSCALEPS      $0x08, Z7, Z7
-	VMOVAPS          Z6, Z6
-	VBROADCASTSS     c3f318000<>+0(SB), Z8
-	VFNMADD231PS     Z8, Z7, Z6
-	VBROADCASTSS     cb95e8083<>+0(SB), Z8
-	VFNMADD231PS     Z8, Z7, Z6
-	VBROADCASTSS     c3ab6ba99<>+0(SB), Z8
-	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3f000000<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z6, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z6
-	VCMPPS           $0x05, Z6, Z2, K1
-	VMOVAPS.Z        Z8, K1, Z2
-	VMULPS.BCST      c3f000000<>+0(SB), Z3, Z3
-	VFNMADD231PS     Z3, Z2, Z2
-	VBROADCASTSS     c3f800000<>+0(SB), Z3
-	VMOVAPS          Z1, Z6
-	VBROADCASTSS     c3e8a3d71<>+0(SB), Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z7, Z6
-	VDIVPS           Z6, Z3, Z6
-	VBROADCASTSS     c3cee71dd<>+0(SB), Z3
-	VFMADD213PS.BCST cbe024bc2<>+0(SB), Z6, Z3
-	VFMADD213PS.BCST c3e2f8f32<>+0(SB), Z6, Z3
-	VFMADD213PS.BCST cbd91d89a<>+0(SB), Z6, Z3
-	VFMADD213PS.BCST c3ddfccba<>+0(SB), Z6, Z3
-	VFMADD213PS.BCST c3d923d57<>+0(SB), Z6, Z3
-	VFMADD213PS.BCST c3dd0db15<>+0(SB), Z6, Z3
-	VFMADD213PS.BCST c3ddc32b7<>+0(SB), Z6, Z3
-	VFMADD213PS.BCST c3ddc9d67<>+0(SB), Z6, Z3
-	VMULPS           Z6, Z3, Z3
-	VMULPS           Z2, Z3, Z3
+	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z2, Z6
+	VRNDSCALEPS      $0x08, Z6, Z6
+	VMOVAPS          Z2, Z2
+	VBROADCASTSS     c3f318000<>+0(SB), Z7
+	VFNMADD231PS     Z7, Z6, Z2
+	VBROADCASTSS     cb95e8083<>+0(SB), Z7
+	VFNMADD231PS     Z7, Z6, Z2
+	VBROADCASTSS     c3ab6ba99<>+0(SB), Z7
+	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST c3f000000<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z7
+	VSCALEFPS        Z6, Z7, Z7
+	VMULPS.BCST      c3f000000<>+0(SB), Z3, Z2
+	VFNMADD231PS     Z2, Z7, Z7
+	VBROADCASTSS     c3f800000<>+0(SB), Z2
+	VMOVAPS          Z1, Z3
+	VBROADCASTSS     c3e8a3d71<>+0(SB), Z6
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z6, Z3
+	VDIVPS           Z3, Z2, Z3
+	VBROADCASTSS     c3cee71dd<>+0(SB), Z2
+	VFMADD213PS.BCST cbe024bc2<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3e2f8f32<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST cbd91d89a<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3ddfccba<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3d923d57<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3dd0db15<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3ddc32b7<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3ddc9d67<>+0(SB), Z3, Z2
+	VMULPS           Z3, Z2, Z2
+	VMULPS           Z7, Z2, Z2
 	VPXORD           Z4, Z4, Z4
 	VMAXPS           Z0, Z4, Z0
-	VFNMADD231PS     Z1, Z3, Z0
+	VFNMADD231PS     Z1, Z2, Z0
 	VMOVUPS          Z0, (AX)
 	ADDQ             $0x40, AX
 	SUBQ             $0x10, CX
@@ -1034,273 +1202,92 @@ tail:
 	KMOVW            DX, K1
 	VMOVUPS.Z        (AX), K1, Z0
 	VANDPS.BCST      c7fffffff<>+0(SB), Z0, Z1
-	VBROADCASTSS     c41600000<>+0(SB), Z2
+	VBROADCASTSS     c41700000<>+0(SB), Z2
 	VMINPS           Z1, Z2, Z1
 	VMULPS           Z1, Z1, Z2
 	VMOVAPS          Z1, Z3
 	VFMSUB213PS      Z2, Z1, Z3
 	VMULPS.BCST      cbf000000<>+0(SB), Z2, Z2
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z4
-	VMAXPS           Z2, Z4, Z4
-	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z4, Z6
-	VRNDSCALEPS      $0x08, Z6, Z6
-	VMOVAPS          Z4, Z4
-	VBROADCASTSS     c3f318000<>+0(SB), Z7
-	VFNMADD231PS     Z7, Z6, Z4
-	VBROADCASTSS     cb95e8083<>+0(SB), Z7
-	VFNMADD231PS     Z7, Z6, Z4
-	VBROADCASTSS     c3ab6ba99<>+0(SB), Z7
-	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3f000000<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z4, Z7
-	VSCALEFPS        Z6, Z7, Z7
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z4
-	VCMPPS           $0x05, Z4, Z2, K2
-	VMOVAPS.Z        Z7, K2, Z2
-	VMULPS.BCST      c3f000000<>+0(SB), Z3, Z3
-	VFNMADD231PS     Z3, Z2, Z2
-	VBROADCASTSS     c3f800000<>+0(SB), Z3
-	VMOVAPS          Z1, Z4
-	VBROADCASTSS     c3e8a3d71<>+0(SB), Z6
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z6, Z4
-	VDIVPS           Z4, Z3, Z4
-	VBROADCASTSS     c3cee71dd<>+0(SB), Z3
-	VFMADD213PS.BCST cbe024bc2<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST c3e2f8f32<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST cbd91d89a<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST c3ddfccba<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST c3d923d57<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST c3dd0db15<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST c3ddc32b7<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST c3ddc9d67<>+0(SB), Z4, Z3
-	VMULPS           Z4, Z3, Z3
-	VMULPS           Z2, Z3, Z3
+	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS      $0x08, Z4, Z4
+	VMOVAPS          Z2, Z2
+	VBROADCASTSS     c3f318000<>+0(SB), Z6
+	VFNMADD231PS     Z6, Z4, Z2
+	VBROADCASTSS     cb95e8083<>+0(SB), Z6
+	VFNMADD231PS     Z6, Z4, Z2
+	VBROADCASTSS     c3ab6ba99<>+0(SB), Z6
+	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST c3f000000<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z6
+	VSCALEFPS        Z4, Z6, Z6
+	VMULPS.BCST      c3f000000<>+0(SB), Z3, Z2
+	VFNMADD231PS     Z2, Z6, Z6
+	VBROADCASTSS     c3f800000<>+0(SB), Z2
+	VMOVAPS          Z1, Z3
+	VBROADCASTSS     c3e8a3d71<>+0(SB), Z4
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z4, Z3
+	VDIVPS           Z3, Z2, Z3
+	VBROADCASTSS     c3cee71dd<>+0(SB), Z2
+	VFMADD213PS.BCST cbe024bc2<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3e2f8f32<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST cbd91d89a<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3ddfccba<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3d923d57<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3dd0db15<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3ddc32b7<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST c3ddc9d67<>+0(SB), Z3, Z2
+	VMULPS           Z3, Z2, Z2
+	VMULPS           Z6, Z2, Z2
 	VPXORD           Z5, Z5, Z5
 	VMAXPS           Z0, Z5, Z0
-	VFNMADD231PS     Z1, Z3, Z0
+	VFNMADD231PS     Z1, Z2, Z0
 	VMOVUPS          Z0, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
-// func addGELUAVX512(v *float32, bias *float32, n int)
+// func siluAVX512(v *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·addGELUAVX512(SB), NOSPLIT, $0-24
+TEXT ·siluAVX512(SB), NOSPLIT, $0-16
 	MOVQ v+0(FP), AX
-	MOVQ bias+8(FP), DX
-	MOVQ n+16(FP), CX
+	MOVQ n+8(FP), CX
 	SUBQ $0x10, CX
 	JLT  tail
 
 loop:
 	VMOVUPS          (AX), Z0
-	VMOVUPS          (DX), Z1
-	VADDPS           Z1, Z0, Z0
-	VANDPS.BCST      c7fffffff<>+0(SB), Z0, Z1
-	VBROADCASTSS     c41600000<>+0(SB), Z4
-	VMINPS           Z1, Z4, Z1
-	VMULPS           Z1, Z1, Z4
-	VMOVAPS          Z1, Z5
-	VFMSUB213PS      Z4, Z1, Z5
-	VMULPS.BCST      cbf000000<>+0(SB), Z4, Z4
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z6
-	VMAXPS           Z4, Z6, Z6
-	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z6, Z7
-	VRNDSCALEPS      $0x08, Z7, Z7
-	VMOVAPS          Z6, Z6
-	VBROADCASTSS     c3f318000<>+0(SB), Z8
-	VFNMADD231PS     Z8, Z7, Z6
-	VBROADCASTSS     cb95e8083<>+0(SB), Z8
-	VFNMADD231PS     Z8, Z7, Z6
-	VBROADCASTSS     c3ab6ba99<>+0(SB), Z8
-	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3f000000<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z6, Z8
-	VSCALEFPS        Z7, Z8, Z8
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z6
-	VCMPPS           $0x05, Z6, Z4, K1
-	VMOVAPS.Z        Z8, K1, Z4
-	VMULPS.BCST      c3f000000<>+0(SB), Z5, Z5
-	VFNMADD231PS     Z5, Z4, Z4
-	VBROADCASTSS     c3f800000<>+0(SB), Z5
-	VMOVAPS          Z1, Z6
-	VBROADCASTSS     c3e8a3d71<>+0(SB), Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z7, Z6
-	VDIVPS           Z6, Z5, Z6
-	VBROADCASTSS     c3cee71dd<>+0(SB), Z5
-	VFMADD213PS.BCST cbe024bc2<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST c3e2f8f32<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST cbd91d89a<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST c3ddfccba<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST c3d923d57<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST c3dd0db15<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST c3ddc32b7<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST c3ddc9d67<>+0(SB), Z6, Z5
-	VMULPS           Z6, Z5, Z5
-	VMULPS           Z4, Z5, Z5
-	VPXORD           Z2, Z2, Z2
-	VMAXPS           Z0, Z2, Z0
-	VFNMADD231PS     Z1, Z5, Z0
-	VMOVUPS          Z0, (AX)
-	ADDQ             $0x40, AX
-	ADDQ             $0x40, DX
-	SUBQ             $0x10, CX
-	JGE              loop
-
-tail:
-	ADDQ $0x10, CX
-	JZ   done
-
-	// Mask of the tail's lanes
-	ANDQ             $0x0f, CX
-	MOVL             $0x00000001, BX
-	SHLL             CL, BX
-	DECL             BX
-	KMOVW            BX, K1
-	VMOVUPS.Z        (AX), K1, Z0
-	VMOVUPS.Z        (DX), K1, Z1
-	VADDPS           Z1, Z0, Z0
-	VANDPS.BCST      c7fffffff<>+0(SB), Z0, Z1
-	VBROADCASTSS     c41600000<>+0(SB), Z2
-	VMINPS           Z1, Z2, Z1
-	VMULPS           Z1, Z1, Z2
-	VMOVAPS          Z1, Z4
-	VFMSUB213PS      Z2, Z1, Z4
-	VMULPS.BCST      cbf000000<>+0(SB), Z2, Z2
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z5
-	VMAXPS           Z2, Z5, Z5
-	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z5, Z6
-	VRNDSCALEPS      $0x08, Z6, Z6
-	VMOVAPS          Z5, Z5
-	VBROADCASTSS     c3f318000<>+0(SB), Z7
-	VFNMADD231PS     Z7, Z6, Z5
-	VBROADCASTSS     cb95e8083<>+0(SB), Z7
-	VFNMADD231PS     Z7, Z6, Z5
-	VBROADCASTSS     c3ab6ba99<>+0(SB), Z7
-	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST c3f000000<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z5, Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z5, Z7
-	VSCALEFPS        Z6, Z7, Z7
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z5
-	VCMPPS           $0x05, Z5, Z2, K2
-	VMOVAPS.Z        Z7, K2, Z2
-	VMULPS.BCST      c3f000000<>+0(SB), Z4, Z4
-	VFNMADD231PS     Z4, Z2, Z2
-	VBROADCASTSS     c3f800000<>+0(SB), Z4
-	VMOVAPS          Z1, Z5
-	VBROADCASTSS     c3e8a3d71<>+0(SB), Z6
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z6, Z5
-	VDIVPS           Z5, Z4, Z5
-	VBROADCASTSS     c3cee71dd<>+0(SB), Z4
-	VFMADD213PS.BCST cbe024bc2<>+0(SB), Z5, Z4
-	VFMADD213PS.BCST c3e2f8f32<>+0(SB), Z5, Z4
-	VFMADD213PS.BCST cbd91d89a<>+0(SB), Z5, Z4
-	VFMADD213PS.BCST c3ddfccba<>+0(SB), Z5, Z4
-	VFMADD213PS.BCST c3d923d57<>+0(SB), Z5, Z4
-	VFMADD213PS.BCST c3dd0db15<>+0(SB), Z5, Z4
-	VFMADD213PS.BCST c3ddc32b7<>+0(SB), Z5, Z4
-	VFMADD213PS.BCST c3ddc9d67<>+0(SB), Z5, Z4
-	VMULPS           Z5, Z4, Z4
-	VMULPS           Z2, Z4, Z4
-	VPXORD           Z3, Z3, Z3
-	VMAXPS           Z0, Z3, Z0
-	VFNMADD231PS     Z1, Z4, Z0
-	VMOVUPS          Z0, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func maximumAVX512(v *float32, n int) (ret float32)
-// Requires: AVX, AVX512F
-TEXT ·maximumAVX512(SB), NOSPLIT, $0-20
-	MOVQ         v+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS cff800000<>+0(SB), Z0
-	VMOVAPS      Z0, Z1
-	SUBQ         $0x10, CX
-	JLT          tail
-
-loop:
-	VMOVUPS (AX), Z2
-	VMAXPS  Z2, Z1, Z1
-	ADDQ    $0x40, AX
-	SUBQ    $0x10, CX
-	JGE     loop
-
-tail:
-	ADDQ $0x10, CX
-	JZ   done
-
-	// Mask of the tail's lanes
-	ANDQ      $0x0f, CX
-	MOVL      $0x00000001, DX
-	SHLL      CL, DX
-	DECL      DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (AX), K1, Z2
-	VBLENDMPS Z2, Z0, K1, Z3
-	VMAXPS    Z3, Z1, Z1
-
-done:
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VMAXPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
-	VMAXPS        X0, X1, X1
-	VPERMILPS     $0x4e, X1, X0
-	VMAXPS        X0, X1, X1
-	VMOVSHDUP     X1, X0
-	VMAXSS        X0, X1, X1
-	VMOVSS        X1, ret+16(FP)
-	VZEROUPPER
-	RET
-
-// func expSumAVX512(v *float32, n int, top float32) (ret float32)
-// Requires: AVX, AVX512F
-TEXT ·expSumAVX512(SB), NOSPLIT, $0-28
-	MOVQ         v+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS top+16(FP), Z0
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	SUBQ         $0x10, CX
-	JLT          tail
-
-loop:
-	VMOVUPS          (AX), Z3
-	VSUBPS           Z0, Z3, Z3
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z4
-	VMAXPS           Z3, Z4, Z4
-	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z4, Z5
-	VRNDSCALEPS      $0x08, Z5, Z5
-	VMOVAPS          Z4, Z4
-	VBROADCASTSS     c3f318000<>+0(SB), Z7
-	VFNMADD231PS     Z7, Z5, Z4
-	VBROADCASTSS     cb95e8083<>+0(SB), Z7
-	VFNMADD231PS     Z7, Z5, Z4
-	VBROADCASTSS     c3ab6ba99<>+0(SB), Z7
-	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3f000000<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z4, Z7
-	VFMADD213PS.BCST c3f800000<>+0(SB), Z4, Z7
-	VSCALEFPS        Z5, Z7, Z7
-	VBROADCASTSS     cc2aeac4f<>+0(SB), Z4
-	VCMPPS           $0x05, Z4, Z3, K1
-	VMOVAPS.Z        Z7, K1, Z3
-	VMOVUPS          Z3, (AX)
-	VADDPS           Z3, Z2, Z2
+	VPORD.BCST       c80000000<>+0(SB), Z0, Z1
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z2
+	VMAXPS           Z1, Z2, Z2
+	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VMOVAPS          Z2, Z2
+	VBROADCASTSS     c3f318000<>+0(SB), Z4
+	VFNMADD231PS     Z4, Z3, Z2
+	VBROADCASTSS     cb95e8083<>+0(SB), Z4
+	VFNMADD231PS     Z4, Z3, Z2
+	VBROADCASTSS     c3ab6ba99<>+0(SB), Z4
+	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3f000000<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z4
+	VSCALEFPS        Z3, Z4, Z4
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z2
+	VCMPPS           $0x05, Z2, Z1, K1
+	VMOVAPS.Z        Z4, K1, Z1
+	VBROADCASTSS     c3f800000<>+0(SB), Z2
+	VADDPS           Z2, Z1, Z2
+	VMULPS           Z1, Z0, Z1
+	VPMOVD2M         Z0, K1
+	VBLENDMPS        Z1, Z0, K1, Z1
+	VDIVPS           Z2, Z1, Z1
+	VMOVUPS          Z1, (AX)
 	ADDQ             $0x40, AX
 	SUBQ             $0x10, CX
 	JGE              loop
@@ -1315,10 +1302,57 @@ tail:
 	SHLL             CL, DX
 	DECL             DX
 	KMOVW            DX, K1
-	VMOVUPS.Z        (AX), K1, Z3
-	VSUBPS           Z0, Z3, Z0
+	VMOVUPS.Z        (AX), K1, Z0
+	VPORD.BCST       c80000000<>+0(SB), Z0, Z1
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z2
+	VMAXPS           Z1, Z2, Z2
+	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VMOVAPS          Z2, Z2
+	VBROADCASTSS     c3f318000<>+0(SB), Z4
+	VFNMADD231PS     Z4, Z3, Z2
+	VBROADCASTSS     cb95e8083<>+0(SB), Z4
+	VFNMADD231PS     Z4, Z3, Z2
+	VBROADCASTSS     c3ab6ba99<>+0(SB), Z4
+	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3f000000<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z2, Z4
+	VSCALEFPS        Z3, Z4, Z4
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z2
+	VCMPPS           $0x05, Z2, Z1, K2
+	VMOVAPS.Z        Z4, K2, Z1
+	VBROADCASTSS     c3f800000<>+0(SB), Z2
+	VADDPS           Z2, Z1, Z2
+	VMULPS           Z1, Z0, Z1
+	VPMOVD2M         Z0, K2
+	VBLENDMPS        Z1, Z0, K2, Z1
+	VDIVPS           Z2, Z1, Z1
+	VMOVUPS          Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX512(v *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-16
+	MOVQ v+0(FP), AX
+	MOVQ n+8(FP), CX
+	SUBQ $0x10, CX
+	JLT  tail
+
+loop:
+	VMOVUPS          (AX), Z0
+	VMULPS           Z0, Z0, Z1
+	VMULPS.BCST      c3d922279<>+0(SB), Z1, Z1
+	VADDPS.BCST      c3fcc422a<>+0(SB), Z1, Z1
+	VMULPS           Z0, Z1, Z1
+	VPORD.BCST       c80000000<>+0(SB), Z1, Z2
 	VBROADCASTSS     cc2aeac4f<>+0(SB), Z3
-	VMAXPS           Z0, Z3, Z3
+	VMAXPS           Z2, Z3, Z3
 	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z3, Z4
 	VRNDSCALEPS      $0x08, Z4, Z4
 	VMOVAPS          Z3, Z3
@@ -1335,22 +1369,217 @@ tail:
 	VFMADD213PS.BCST c3f800000<>+0(SB), Z3, Z5
 	VSCALEFPS        Z4, Z5, Z5
 	VBROADCASTSS     cc2aeac4f<>+0(SB), Z3
-	VCMPPS           $0x05, Z3, Z0, K2
-	VMOVAPS.Z        Z5, K2, Z0
-	VMOVUPS          Z0, K1, (AX)
-	VBLENDMPS        Z0, Z1, K1, Z6
-	VADDPS           Z6, Z2, Z2
+	VCMPPS           $0x05, Z3, Z2, K1
+	VMOVAPS.Z        Z5, K1, Z2
+	VBROADCASTSS     c3f800000<>+0(SB), Z3
+	VADDPS           Z3, Z2, Z3
+	VMULPS           Z2, Z0, Z2
+	VPMOVD2M         Z1, K1
+	VBLENDMPS        Z2, Z0, K1, Z2
+	VDIVPS           Z3, Z2, Z2
+	VMOVUPS          Z2, (AX)
+	ADDQ             $0x40, AX
+	SUBQ             $0x10, CX
+	JGE              loop
+
+tail:
+	ADDQ $0x10, CX
+	JZ   done
+
+	// Mask of the tail's lanes
+	ANDQ             $0x0f, CX
+	MOVL             $0x00000001, DX
+	SHLL             CL, DX
+	DECL             DX
+	KMOVW            DX, K1
+	VMOVUPS.Z        (AX), K1, Z0
+	VMULPS           Z0, Z0, Z1
+	VMULPS.BCST      c3d922279<>+0(SB), Z1, Z1
+	VADDPS.BCST      c3fcc422a<>+0(SB), Z1, Z1
+	VMULPS           Z0, Z1, Z1
+	VPORD.BCST       c80000000<>+0(SB), Z1, Z2
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z3
+	VMAXPS           Z2, Z3, Z3
+	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS      $0x08, Z4, Z4
+	VMOVAPS          Z3, Z3
+	VBROADCASTSS     c3f318000<>+0(SB), Z5
+	VFNMADD231PS     Z5, Z4, Z3
+	VBROADCASTSS     cb95e8083<>+0(SB), Z5
+	VFNMADD231PS     Z5, Z4, Z3
+	VBROADCASTSS     c3ab6ba99<>+0(SB), Z5
+	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST c3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z3, Z5
+	VSCALEFPS        Z4, Z5, Z5
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z3
+	VCMPPS           $0x05, Z3, Z2, K2
+	VMOVAPS.Z        Z5, K2, Z2
+	VBROADCASTSS     c3f800000<>+0(SB), Z3
+	VADDPS           Z3, Z2, Z3
+	VMULPS           Z2, Z0, Z2
+	VPMOVD2M         Z1, K2
+	VBLENDMPS        Z2, Z0, K2, Z2
+	VDIVPS           Z3, Z2, Z2
+	VMOVUPS          Z2, K1, (AX)
 
 done:
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x4e, X1, X0
-	VADDPS        X0, X1, X1
-	VMOVSHDUP     X1, X0
-	VADDSS        X0, X1, X1
-	VMOVSS        X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func softmaxAVX512(v *float32, rows int, n int)
+// Requires: AVX, AVX512F
+TEXT ·softmaxAVX512(SB), NOSPLIT, $0-24
+	MOVQ v+0(FP), AX
+	MOVQ rows+8(FP), DX
+	MOVQ n+16(FP), BX
+
+	// Mask of the tail's lanes
+	MOVQ         BX, CX
+	ANDQ         $0x0f, CX
+	MOVL         $0x00000001, SI
+	SHLL         CL, SI
+	DECL         SI
+	KMOVW        SI, K1
+	MOVQ         BX, CX
+	ANDQ         $0x0f, CX
+	SHRQ         $0x04, BX
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS c3f800000<>+0(SB), Z1
+
+row:
+	VMOVAPS Z0, Z2
+	MOVQ    AX, SI
+	MOVQ    BX, DI
+	TESTQ   DI, DI
+	JZ      greatest_tail
+
+greatest:
+	VMOVUPS (SI), Z4
+	VMAXPS  Z4, Z2, Z2
+	ADDQ    $0x40, SI
+	DECQ    DI
+	JNZ     greatest
+
+greatest_tail:
+	TESTQ     CX, CX
+	JZ        greatest_done
+	VMOVUPS.Z (SI), K1, Z4
+	VBLENDMPS Z4, Z0, K1, Z5
+	VMAXPS    Z5, Z2, Z2
+
+greatest_done:
+	VSHUFF32X4 $0x4e, Z2, Z2, Z4
+	VMAXPS     Z4, Z2, Z2
+	VSHUFF32X4 $0xb1, Z2, Z2, Z4
+	VMAXPS     Z4, Z2, Z2
+	VPERMILPS  $0x4e, Z2, Z4
+	VMAXPS     Z4, Z2, Z2
+	VPERMILPS  $0xb1, Z2, Z4
+	VMAXPS     Z4, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       AX, SI
+	MOVQ       BX, DI
+	TESTQ      DI, DI
+	JZ         exponentials_tail
+
+exponentials:
+	VMOVUPS          (SI), Z4
+	VSUBPS           Z2, Z4, Z4
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z9
+	VMAXPS           Z4, Z9, Z9
+	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z9, Z10
+	VRNDSCALEPS      $0x08, Z10, Z10
+	VMOVAPS          Z9, Z9
+	VBROADCASTSS     c3f318000<>+0(SB), Z11
+	VFNMADD231PS     Z11, Z10, Z9
+	VBROADCASTSS     cb95e8083<>+0(SB), Z11
+	VFNMADD231PS     Z11, Z10, Z9
+	VBROADCASTSS     c3ab6ba99<>+0(SB), Z11
+	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST c3f000000<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z9, Z11
+	VSCALEFPS        Z10, Z11, Z11
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z9
+	VCMPPS           $0x05, Z9, Z4, K2
+	VMOVAPS.Z        Z11, K2, Z4
+	VMOVUPS          Z4, (SI)
+	VPXORD           Z6, Z6, Z6
+	VADDPS           Z4, Z3, Z3
+	ADDQ             $0x40, SI
+	DECQ             DI
+	JNZ              exponentials
+
+exponentials_tail:
+	TESTQ            CX, CX
+	JZ               exponentials_done
+	VMOVUPS.Z        (SI), K1, Z4
+	VSUBPS           Z2, Z4, Z2
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z4
+	VMAXPS           Z2, Z4, Z4
+	VMULPS.BCST      c3fb8aa3b<>+0(SB), Z4, Z9
+	VRNDSCALEPS      $0x08, Z9, Z9
+	VMOVAPS          Z4, Z4
+	VBROADCASTSS     c3f318000<>+0(SB), Z10
+	VFNMADD231PS     Z10, Z9, Z4
+	VBROADCASTSS     cb95e8083<>+0(SB), Z10
+	VFNMADD231PS     Z10, Z9, Z4
+	VBROADCASTSS     c3ab6ba99<>+0(SB), Z10
+	VFMADD213PS.BCST c3c0937d3<>+0(SB), Z4, Z10
+	VFMADD213PS.BCST c3d2aaa56<>+0(SB), Z4, Z10
+	VFMADD213PS.BCST c3e2aaa02<>+0(SB), Z4, Z10
+	VFMADD213PS.BCST c3f000000<>+0(SB), Z4, Z10
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z4, Z10
+	VFMADD213PS.BCST c3f800000<>+0(SB), Z4, Z10
+	VSCALEFPS        Z9, Z10, Z10
+	VBROADCASTSS     cc2aeac4f<>+0(SB), Z4
+	VCMPPS           $0x05, Z4, Z2, K2
+	VMOVAPS.Z        Z10, K2, Z2
+	VMOVUPS          Z2, K1, (SI)
+	VPXORD           Z7, Z7, Z7
+	VBLENDMPS        Z2, Z7, K1, Z8
+	VADDPS           Z8, Z3, Z3
+
+exponentials_done:
+	VSHUFF32X4 $0x4e, Z3, Z3, Z2
+	VADDPS     Z2, Z3, Z3
+	VSHUFF32X4 $0xb1, Z3, Z3, Z2
+	VADDPS     Z2, Z3, Z3
+	VPERMILPS  $0x4e, Z3, Z2
+	VADDPS     Z2, Z3, Z3
+	VPERMILPS  $0xb1, Z3, Z2
+	VADDPS     Z2, Z3, Z3
+	VDIVPS     Z3, Z1, Z3
+	MOVQ       AX, SI
+	MOVQ       BX, DI
+	TESTQ      DI, DI
+	JZ         scaled_tail
+
+scaled:
+	VMOVUPS (SI), Z2
+	VMULPS  Z3, Z2, Z2
+	VMOVUPS Z2, (SI)
+	ADDQ    $0x40, SI
+	DECQ    DI
+	JNZ     scaled
+
+scaled_tail:
+	TESTQ     CX, CX
+	JZ        scaled_done
+	VMOVUPS.Z (SI), K1, Z2
+	VMULPS    Z3, Z2, Z2
+	VMOVUPS   Z2, K1, (SI)
+
+scaled_done:
+	LEAQ (SI)(CX*4), AX
+	DECQ DX
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -25,6 +25,14 @@ func add(dst, b []float32) {
 	addGeneric(dst[n:], b[n:])
 }
 
+func mul(dst, b []float32) {
+	n := fours(len(dst))
+	if n > 0 {
+		mulNEON(unsafe.SliceData(dst), unsafe.SliceData(b), n)
+	}
+	mulGeneric(dst[n:], b[n:])
+}
+
 func axpy(dst, b []float32, s float32) {
 	n := fours(len(dst))
 	if n > 0 {
@@ -41,12 +49,27 @@ func gelu(v []float32) {
 	geluGeneric(v[n:])
 }
 
-func addGELU(v, bias []float32) {
+func silu(v []float32) {
 	n := fours(len(v))
 	if n > 0 {
-		addGELUNEON(unsafe.SliceData(v), unsafe.SliceData(bias), n)
+		siluNEON(unsafe.SliceData(v), n)
 	}
-	addGELUGeneric(v[n:], bias[n:])
+	siluGeneric(v[n:])
+}
+
+func geluTanh(v []float32) {
+	n := fours(len(v))
+	if n > 0 {
+		geluTanhNEON(unsafe.SliceData(v), n)
+	}
+	geluTanhGeneric(v[n:])
+}
+
+func softmax(v []float32, n int) {
+	for ; len(v) > 0; v = v[n:] {
+		row := v[:n]
+		scale(row, 1/expSum(row, maximum(row)))
+	}
 }
 
 func maximum(v []float32) float32 {

@@ -9,6 +9,11 @@ package f32
 //go:noescape
 func addAVX2(dst *float32, b *float32, n int)
 
+// mulAVX2 multiplies n floats at dst by those at b.
+//
+//go:noescape
+func mulAVX2(dst *float32, b *float32, n int)
+
 // axpyAVX2 adds s times n floats at b to those at dst.
 //
 //go:noescape
@@ -19,20 +24,20 @@ func axpyAVX2(dst *float32, b *float32, n int, s float32)
 //go:noescape
 func geluAVX2(v *float32, n int)
 
-// addGELUAVX2 replaces n floats at v by GELU of their sum with those at bias.
+// siluAVX2 replaces n floats x at v by x/(1+exp(-z(x))).
 //
 //go:noescape
-func addGELUAVX2(v *float32, bias *float32, n int)
+func siluAVX2(v *float32, n int)
 
-// maximumAVX2 returns the greatest of n floats at v, and any of them where one is NaN.
+// geluTanhAVX2 replaces n floats x at v by x/(1+exp(-z(x))).
 //
 //go:noescape
-func maximumAVX2(v *float32, n int) (ret float32)
+func geluTanhAVX2(v *float32, n int)
 
-// expSumAVX2 replaces n floats x at v, none above top, by exp(x-top) and returns their sum.
+// softmaxAVX2 replaces each of the rows of n floats at v by its softmax; there is one row and one float at least.
 //
 //go:noescape
-func expSumAVX2(v *float32, n int, top float32) (ret float32)
+func softmaxAVX2(v *float32, rows int, n int)
 
 // sumAVX2 returns the sum of n floats at v.
 //
@@ -54,6 +59,11 @@ func affineAVX2(v *float32, gamma *float32, beta *float32, n int, mean float32, 
 //go:noescape
 func addAVX512(dst *float32, b *float32, n int)
 
+// mulAVX512 multiplies n floats at dst by those at b.
+//
+//go:noescape
+func mulAVX512(dst *float32, b *float32, n int)
+
 // axpyAVX512 adds s times n floats at b to those at dst.
 //
 //go:noescape
@@ -64,20 +74,20 @@ func axpyAVX512(dst *float32, b *float32, n int, s float32)
 //go:noescape
 func geluAVX512(v *float32, n int)
 
-// addGELUAVX512 replaces n floats at v by GELU of their sum with those at bias.
+// siluAVX512 replaces n floats x at v by x/(1+exp(-z(x))).
 //
 //go:noescape
-func addGELUAVX512(v *float32, bias *float32, n int)
+func siluAVX512(v *float32, n int)
 
-// maximumAVX512 returns the greatest of n floats at v, and any of them where one is NaN.
+// geluTanhAVX512 replaces n floats x at v by x/(1+exp(-z(x))).
 //
 //go:noescape
-func maximumAVX512(v *float32, n int) (ret float32)
+func geluTanhAVX512(v *float32, n int)
 
-// expSumAVX512 replaces n floats x at v, none above top, by exp(x-top) and returns their sum.
+// softmaxAVX512 replaces each of the rows of n floats at v by its softmax; there is one row and one float at least.
 //
 //go:noescape
-func expSumAVX512(v *float32, n int, top float32) (ret float32)
+func softmaxAVX512(v *float32, rows int, n int)
 
 // sumAVX512 returns the sum of n floats at v.
 //

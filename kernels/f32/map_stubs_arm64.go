@@ -14,15 +14,25 @@ func addNEON(dst, b *float32, n int)
 //go:noescape
 func axpyNEON(dst, b *float32, n int, s float32)
 
+// mulNEON multiplies n floats at dst by those at b; n is a positive multiple of 4.
+//
+//go:noescape
+func mulNEON(dst, b *float32, n int)
+
 // geluNEON replaces n floats at v by their GELU; n is a positive multiple of 4.
 //
 //go:noescape
 func geluNEON(v *float32, n int)
 
-// addGELUNEON replaces n floats at v by GELU of their sum with those at bias; n is a positive multiple of 4.
+// siluNEON replaces n floats x at v by x/(1+exp(-z(x))); n is a positive multiple of 4.
 //
 //go:noescape
-func addGELUNEON(v, bias *float32, n int)
+func siluNEON(v *float32, n int)
+
+// geluTanhNEON replaces n floats x at v by x/(1+exp(-z(x))); n is a positive multiple of 4.
+//
+//go:noescape
+func geluTanhNEON(v *float32, n int)
 
 // maximumNEON returns the greatest of n floats at v, NaN where one is NaN; n is a positive multiple of 4.
 //

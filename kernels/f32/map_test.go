@@ -50,6 +50,78 @@ func TestGELU(t *testing.T) {
 	})
 }
 
+// geluTanhReference returns the value and what its error is relative to.
+func geluTanhReference(x float64) (value, magnitude float64) {
+	z := 2 * math.Sqrt(2/math.Pi) * (x + 0.044715*x*x*x)
+	value = x / (1 + math.Exp(-z))
+	return value, max(math.Abs(value), math.Abs(x*z)*math.Exp(-math.Abs(z)))
+}
+
+// TestSigmoids steps through the floats of both signs.
+func TestSigmoids(t *testing.T) {
+	kerneltest.EachTier(t, func(t *testing.T) {
+		var v []float32
+		for bits := uint32(0); bits < 0x7f800000; bits += 80_021 {
+			v = append(v, math.Float32frombits(bits), -math.Float32frombits(bits))
+		}
+		for x := float32(-90); x < 15; x += 0.0073 {
+			v = append(v, x)
+		}
+		s, g := append([]float32(nil), v...), append([]float32(nil), v...)
+		f32.SiLU(s)
+		f32.GELUTanh(g)
+		for i, x := range v {
+			want := float64(x) / (1 + math.Exp(-float64(x)))
+			if x < -87 {
+				want = float64(s[i]) // it fades to 0
+				if !(s[i] <= 0 && s[i] > -1e-35) {
+					t.Fatalf("SiLU(%g) = %g, want 0 or nearly", x, s[i])
+				}
+			}
+			if !near(s[i], want, 1e-6) {
+				t.Fatalf("SiLU(%g) = %g, want %g", x, s[i], want)
+			}
+			value, magnitude := geluTanhReference(float64(x))
+			if math.IsNaN(magnitude) { // an infinite z
+				value, magnitude = max(float64(x), 0), math.Abs(float64(x))
+			}
+			if !(math.Abs(float64(g[i])-value) <= 1e-6*magnitude+1e-35) {
+				t.Fatalf("GELUTanh(%g) = %g, want %g", x, g[i], value)
+			}
+		}
+		for _, f := range []func([]float32){f32.SiLU, f32.GELUTanh} {
+			edge := []float32{float32(math.NaN()), float32(math.Inf(1)), 0}
+			f(edge)
+			if edge[0] == edge[0] || !math.IsInf(float64(edge[1]), 1) || edge[2] != 0 {
+				t.Errorf("of NaN, Inf, 0: %v", edge)
+			}
+		}
+	})
+}
+
+// TestSoftmaxRows: rows are what Softmax gives each, to the bit.
+func TestSoftmaxRows(t *testing.T) {
+	kerneltest.EachTier(t, func(t *testing.T) {
+		r := kerneltest.Rand(t)
+		for n := 1; n < 70; n++ {
+			for rows := range 4 {
+				v := make([]float32, rows*n)
+				kerneltest.Normal(r, v)
+				want := append([]float32(nil), v...)
+				for at := 0; at < len(want); at += n {
+					f32.Softmax(want[at : at+n])
+				}
+				f32.SoftmaxRows(v, n)
+				for i := range v {
+					if v[i] != want[i] {
+						t.Fatalf("%d rows of %d: element %d is %g, and %g alone", rows, n, i, v[i], want[i])
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestMaps holds the others to their definitions in float64, at every length and
 // over all alignments, with canaries behind.
 func TestMaps(t *testing.T) {
@@ -89,11 +161,14 @@ func TestMaps(t *testing.T) {
 			})
 			f32.Scale(x, -3)
 			check("Scale", 0x1p-23, func(i int) (float64, float64) { w := -3 * f(was, i); return w, math.Abs(w) })
-			f32.AddGELU(x, y)
-			check("AddGELU", 1e-6, func(i int) (float64, float64) {
-				w := geluReference(float64(was[i] + y[i]))
-				return w, math.Abs(w)
-			})
+			f32.Mul(x, y)
+			check("Mul", 0x1p-23, func(i int) (float64, float64) { w := f(was, i) * f(y, i); return w, math.Abs(w) })
+			f32.GELU(x)
+			check("GELU", 1e-6, func(i int) (float64, float64) { w := geluReference(f(was, i)); return w, math.Abs(w) })
+			f32.SiLU(x)
+			check("SiLU", 1e-6, func(i int) (float64, float64) { w := f(was, i) / (1 + math.Exp(-f(was, i))); return w, math.Abs(w) })
+			f32.GELUTanh(x)
+			check("GELUTanh", 1e-6, func(i int) (float64, float64) { return geluTanhReference(f(was, i)) })
 
 			total, mean, variance := 0.0, 0.0, 0.0
 			for _, v := range was {
@@ -171,8 +246,11 @@ func TestMapsGuarded(t *testing.T) {
 				f32.Axpy(v, 2, w)
 				f32.Scale(v, 2)
 				f32.GELU(v)
-				f32.AddGELU(v, w)
+				f32.SiLU(v)
+				f32.GELUTanh(v)
+				f32.Mul(v, w)
 				f32.Softmax(v)
+				f32.SoftmaxRows(v, 1)
 				f32.LayerNorm(v, w, w, 1e-5)
 			})
 		}
@@ -189,6 +267,8 @@ func BenchmarkMaps(b *testing.B) {
 	}{
 		{"Add", func() { f32.Add(v, z) }},
 		{"GELU", func() { copy(v, g); f32.GELU(v) }},
+		{"SiLU", func() { copy(v, g); f32.SiLU(v) }},
+		{"GELUTanh", func() { copy(v, g); f32.GELUTanh(v) }},
 		{"Softmax", func() { copy(v, g); f32.Softmax(v) }},
 		{"LayerNorm", func() { copy(v, g); f32.LayerNorm(v, g, z, 1e-12) }},
 	} {

@@ -65,69 +65,57 @@ func quantizeWords(t cpu.Tier, dst []int16, v []float32, inverse float32) {
 	quantizeWordsGeneric(dst[whole:], v[whole:], inverse)
 }
 
-func dequantize(t cpu.Tier, dst []float32, sums, correction []int32, scales []float32, scale float32) {
-	switch t {
-	case cpu.AVX512VNNI:
-		dequantizeAVX512(&dst[0], &sums[0], &correction[0], &scales[0], len(dst), scale)
-	case cpu.AVX512, cpu.AVX2:
-		dequantizeAVX2(&dst[0], &sums[0], &correction[0], &scales[0], len(dst), scale)
-	default:
-		dequantizeGeneric(dst, sums, correction, scales, scale)
-	}
-}
-
-// integerTiles sets rows of sums, at most integerRows and one panel wide, to the
-// products of the quantized rows from i on and panel.
-func integerTiles(b *PackedInt8, s *Scratch, i, rows int, panel []int8, sums []int32, ldc int) {
-	if b.padded == 0 {
-		for r := range rows {
-			clear(sums[r*ldc : r*ldc+b.width])
-		}
+// integerTiles sets rows of dst, at most integerRows and one panel wide, to the
+// products of the quantized rows from i on and the panel that begins at column j,
+// in floats, plus d.
+func integerTiles(b *PackedInt8, s *Scratch, i, rows, j int, dst []float32, ldc int, d addend) {
+	panel := b.data[j*b.padded:][:b.width*b.padded]
+	if b.tier < cpu.AVX2 || b.padded == 0 {
+		integerTilesGeneric(b, s, i, rows, j, dst, ldc, d)
 		return
 	}
-	_ = sums[(rows-1)*ldc+b.width-1]
-	w, steps := &panel[0], b.padded/b.group
-	switch b.tier {
-	case cpu.AVX512VNNI:
-		for r := 0; r < rows; {
-			x, c := &s.bytes[(i+r)*b.padded], &sums[r*ldc]
-			switch left := rows - r; {
+	// The furthest elements that the kernels touch.
+	_, _, _, _ = dst[(rows-1)*ldc+b.width-1], s.scales[i+rows-1], b.offsets[j+b.width-1], b.scales[j+b.width-1]
+	d.check(rows, b.width)
+	w, steps, offsets, scales := &panel[0], b.padded/b.group, &b.offsets[j], &b.scales[j]
+	for r := 0; r < rows; {
+		c, scale, p := &dst[r*ldc], &s.scales[i+r], d.row(r)
+		left := rows - r
+		if b.tier == cpu.AVX512VNNI {
+			x := &s.bytes[(i+r)*b.padded]
+			switch {
 			case left >= 12:
-				integerTile12x32VNNI(x, b.padded, w, c, ldc, steps)
+				integerTile12x32VNNI(x, b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
 				r += 12
 			case left >= 8:
-				integerTile8x32VNNI(x, b.padded, w, c, ldc, steps)
+				integerTile8x32VNNI(x, b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
 				r += 8
 			case left >= 4:
-				integerTile4x32VNNI(x, b.padded, w, c, ldc, steps)
+				integerTile4x32VNNI(x, b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
 				r += 4
 			case left >= 2:
-				integerTile2x32VNNI(x, b.padded, w, c, ldc, steps)
+				integerTile2x32VNNI(x, b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
 				r += 2
 			default:
-				integerTile1x32VNNI(x, b.padded, w, c, ldc, steps)
+				integerTile1x32VNNI(x, b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
 				r++
 			}
+			continue
 		}
-	case cpu.AVX512, cpu.AVX2:
-		for r := 0; r < rows; {
-			x, c := (*byte)(unsafe.Pointer(&s.words[(i+r)*b.padded])), &sums[r*ldc]
-			switch left := rows - r; {
-			case left >= 6:
-				integerTile6x16AVX2(x, 2*b.padded, w, c, ldc, steps)
-				r += 6
-			case left >= 4:
-				integerTile4x16AVX2(x, 2*b.padded, w, c, ldc, steps)
-				r += 4
-			case left >= 2:
-				integerTile2x16AVX2(x, 2*b.padded, w, c, ldc, steps)
-				r += 2
-			default:
-				integerTile1x16AVX2(x, 2*b.padded, w, c, ldc, steps)
-				r++
-			}
+		x := (*byte)(unsafe.Pointer(&s.words[(i+r)*b.padded]))
+		switch {
+		case left >= 6:
+			integerTile6x16AVX2(x, 2*b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
+			r += 6
+		case left >= 4:
+			integerTile4x16AVX2(x, 2*b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
+			r += 4
+		case left >= 2:
+			integerTile2x16AVX2(x, 2*b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
+			r += 2
+		default:
+			integerTile1x16AVX2(x, 2*b.padded, w, c, ldc, steps, scale, offsets, scales, p, d.stride)
+			r++
 		}
-	default:
-		integerTilesGeneric(s.words[i*b.padded:], b.padded, rows, panel, sums, ldc)
 	}
 }

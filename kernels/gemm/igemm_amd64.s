@@ -22,29 +22,30 @@ DATA laneMasks<>+56(SB)/4, $0x00000000
 DATA laneMasks<>+60(SB)/4, $0x00000000
 GLOBL laneMasks<>(SB), RODATA|NOPTR, $64
 
-// func integerTile6x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+// func integerTile6x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 // Requires: AVX, AVX2
-TEXT ·integerTile6x16AVX2(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), DX
-	MOVQ   steps+40(FP), BX
-	LEAQ   (CX)(CX*2), SI
-	LEAQ   (AX)(CX*4), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	SUBQ   $0x04, BX
-	JLT    after_blocks
+TEXT ·integerTile6x16AVX2(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    steps+40(FP), BX
+	LEAQ    (CX)(CX*2), SI
+	LEAQ    (AX)(CX*4), DI
+	MOVQ    offsets+56(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	SUBQ    $0x04, BX
+	JLT     after_blocks
 
 blocks:
 	VPMOVSXBW    (DX), Y12
@@ -226,7 +227,72 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ         $0x01, BX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS 4(AX), Y12
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VMULPS       32(CX), Y3, Y3
+	VBROADCASTSS 8(AX), Y12
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VMULPS       32(CX), Y5, Y5
+	VBROADCASTSS 12(AX), Y12
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y12, Y7, Y7
+	VMULPS       32(CX), Y7, Y7
+	VBROADCASTSS 16(AX), Y12
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VMULPS       (CX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y12, Y9, Y9
+	VMULPS       32(CX), Y9, Y9
+	VBROADCASTSS 20(AX), Y12
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VMULPS       (CX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMULPS       32(CX), Y11, Y11
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       (AX)(CX*1), Y2, Y2
+	VADDPS       32(AX)(CX*1), Y3, Y3
+	VADDPS       (AX)(CX*2), Y4, Y4
+	VADDPS       32(AX)(CX*2), Y5, Y5
+	VADDPS       (AX)(DX*1), Y6, Y6
+	VADDPS       32(AX)(DX*1), Y7, Y7
+	VADDPS       (BX), Y8, Y8
+	VADDPS       32(BX), Y9, Y9
+	VADDPS       (BX)(CX*1), Y10, Y10
+	VADDPS       32(BX)(CX*1), Y11, Y11
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -247,24 +313,25 @@ after_singles:
 	VZEROUPPER
 	RET
 
-// func integerTile4x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+// func integerTile4x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 // Requires: AVX, AVX2
-TEXT ·integerTile4x16AVX2(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), DX
-	MOVQ   steps+40(FP), BX
-	LEAQ   (CX)(CX*2), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	SUBQ   $0x04, BX
-	JLT    after_blocks
+TEXT ·integerTile4x16AVX2(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    steps+40(FP), BX
+	LEAQ    (CX)(CX*2), SI
+	MOVQ    offsets+56(FP), DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	SUBQ    $0x04, BX
+	JLT     after_blocks
 
 blocks:
 	VPMOVSXBW    (DX), Y8
@@ -394,7 +461,53 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ         $0x01, BX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS 4(AX), Y8
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VMULPS       32(CX), Y3, Y3
+	VBROADCASTSS 8(AX), Y8
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VMULPS       (CX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMULPS       32(CX), Y5, Y5
+	VBROADCASTSS 12(AX), Y8
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VMULPS       32(CX), Y7, Y7
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       (AX)(CX*1), Y2, Y2
+	VADDPS       32(AX)(CX*1), Y3, Y3
+	VADDPS       (AX)(CX*2), Y4, Y4
+	VADDPS       32(AX)(CX*2), Y5, Y5
+	VADDPS       (AX)(DX*1), Y6, Y6
+	VADDPS       32(AX)(DX*1), Y7, Y7
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -410,19 +523,20 @@ after_singles:
 	VZEROUPPER
 	RET
 
-// func integerTile2x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+// func integerTile2x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 // Requires: AVX, AVX2
-TEXT ·integerTile2x16AVX2(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), DX
-	MOVQ   steps+40(FP), BX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	SUBQ   $0x04, BX
-	JLT    after_blocks
+TEXT ·integerTile2x16AVX2(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    steps+40(FP), BX
+	MOVQ    offsets+56(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	SUBQ    $0x04, BX
+	JLT     after_blocks
 
 blocks:
 	VPMOVSXBW    (DX), Y4
@@ -502,7 +616,34 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ         $0x01, BX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VBROADCASTSS 4(AX), Y4
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMULPS       (CX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VMULPS       32(CX), Y3, Y3
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       (AX)(CX*1), Y2, Y2
+	VADDPS       32(AX)(CX*1), Y3, Y3
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -513,17 +654,18 @@ after_singles:
 	VZEROUPPER
 	RET
 
-// func integerTile1x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+// func integerTile1x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 // Requires: AVX, AVX2
-TEXT ·integerTile1x16AVX2(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), CX
-	MOVQ   steps+40(FP), DX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	SUBQ   $0x04, DX
-	JLT    after_blocks
+TEXT ·integerTile1x16AVX2(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), CX
+	MOVQ    steps+40(FP), DX
+	MOVQ    offsets+56(FP), BX
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	SUBQ    $0x04, DX
+	JLT     after_blocks
 
 blocks:
 	VPMOVSXBW    (CX), Y2
@@ -578,7 +720,25 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, DX
+	ADDQ         $0x01, DX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -662,96 +822,49 @@ done:
 	VZEROUPPER
 	RET
 
-// func dequantizeAVX2(dst *float32, c *int32, correction *int32, scales *float32, n int, s float32)
-// Requires: AVX, AVX2
-TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-44
-	MOVQ         dst+0(FP), AX
-	MOVQ         c+8(FP), CX
-	MOVQ         correction+16(FP), DX
-	MOVQ         scales+24(FP), BX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS s+40(FP), Y0
-	SUBQ         $0x08, SI
-	JLT          tail
-
-loop:
-	VMOVUPS   (CX), Y1
-	VMOVUPS   (DX), Y2
-	VPSUBD    Y2, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   (BX), Y2
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, DX
-	ADDQ      $0x20, BX
-	SUBQ      $0x08, SI
-	JGE       loop
-
-tail:
-	ADDQ $0x08, SI
-	JZ   done
-
-	// Mask of the tail's lanes: a window of the table that has n ones
-	ANDQ       $0x07, SI
-	NEGQ       SI
-	LEAQ       laneMasks<>+0(SB), DI
-	VMOVUPS    32(DI)(SI*4), Y1
-	VMASKMOVPS (CX), Y1, Y2
-	VMASKMOVPS (DX), Y1, Y3
-	VPSUBD     Y3, Y2, Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS (BX), Y1, Y0
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func integerTile12x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
-// Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·integerTile12x32VNNI(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), DX
-	MOVQ   steps+40(FP), BX
-	LEAQ   (CX)(CX*2), SI
-	LEAQ   (AX)(CX*4), DI
-	LEAQ   (DI)(CX*4), R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	SUBQ   $0x04, BX
-	JLT    after_blocks
+// func integerTile12x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·integerTile12x32VNNI(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    steps+40(FP), BX
+	LEAQ    (CX)(CX*2), SI
+	LEAQ    (AX)(CX*4), DI
+	LEAQ    (DI)(CX*4), R8
+	MOVQ    offsets+56(FP), R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	SUBQ    $0x04, BX
+	JLT     after_blocks
 
 blocks:
 	VMOVDQU32    (DX), Z24
 	VMOVDQU32    64(DX), Z25
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z26
 	VPDPBUSD     Z24, Z26, Z0
 	VPDPBUSD     Z25, Z26, Z1
@@ -790,6 +903,8 @@ blocks:
 	VPDPBUSD     Z25, Z26, Z23
 	VMOVDQU32    128(DX), Z24
 	VMOVDQU32    192(DX), Z25
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VPBROADCASTD 4(AX), Z26
 	VPDPBUSD     Z24, Z26, Z0
 	VPDPBUSD     Z25, Z26, Z1
@@ -828,6 +943,8 @@ blocks:
 	VPDPBUSD     Z25, Z26, Z23
 	VMOVDQU32    256(DX), Z24
 	VMOVDQU32    320(DX), Z25
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VPBROADCASTD 8(AX), Z26
 	VPDPBUSD     Z24, Z26, Z0
 	VPDPBUSD     Z25, Z26, Z1
@@ -866,6 +983,8 @@ blocks:
 	VPDPBUSD     Z25, Z26, Z23
 	VMOVDQU32    384(DX), Z24
 	VMOVDQU32    448(DX), Z25
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VPBROADCASTD 12(AX), Z26
 	VPDPBUSD     Z24, Z26, Z0
 	VPDPBUSD     Z25, Z26, Z1
@@ -917,6 +1036,8 @@ after_blocks:
 singles:
 	VMOVDQU32    (DX), Z24
 	VMOVDQU32    64(DX), Z25
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z26
 	VPDPBUSD     Z24, Z26, Z0
 	VPDPBUSD     Z25, Z26, Z1
@@ -961,7 +1082,127 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ         $0x01, BX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Z24
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z24, Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VBROADCASTSS 4(AX), Z24
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VMULPS       (CX), Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z24, Z3, Z3
+	VMULPS       64(CX), Z3, Z3
+	VBROADCASTSS 8(AX), Z24
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z24, Z4, Z4
+	VMULPS       (CX), Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z24, Z5, Z5
+	VMULPS       64(CX), Z5, Z5
+	VBROADCASTSS 12(AX), Z24
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z24, Z6, Z6
+	VMULPS       (CX), Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z24, Z7, Z7
+	VMULPS       64(CX), Z7, Z7
+	VBROADCASTSS 16(AX), Z24
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z24, Z8, Z8
+	VMULPS       (CX), Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z24, Z9, Z9
+	VMULPS       64(CX), Z9, Z9
+	VBROADCASTSS 20(AX), Z24
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z24, Z10, Z10
+	VMULPS       (CX), Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z24, Z11, Z11
+	VMULPS       64(CX), Z11, Z11
+	VBROADCASTSS 24(AX), Z24
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z24, Z12, Z12
+	VMULPS       (CX), Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z24, Z13, Z13
+	VMULPS       64(CX), Z13, Z13
+	VBROADCASTSS 28(AX), Z24
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z24, Z14, Z14
+	VMULPS       (CX), Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z24, Z15, Z15
+	VMULPS       64(CX), Z15, Z15
+	VBROADCASTSS 32(AX), Z24
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VMULPS       (CX), Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z24, Z17, Z17
+	VMULPS       64(CX), Z17, Z17
+	VBROADCASTSS 36(AX), Z24
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z24, Z18, Z18
+	VMULPS       (CX), Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z24, Z19, Z19
+	VMULPS       64(CX), Z19, Z19
+	VBROADCASTSS 40(AX), Z24
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z24, Z20, Z20
+	VMULPS       (CX), Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z24, Z21, Z21
+	VMULPS       64(CX), Z21, Z21
+	VBROADCASTSS 44(AX), Z24
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z24, Z22, Z22
+	VMULPS       (CX), Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z24, Z23, Z23
+	VMULPS       64(CX), Z23, Z23
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	LEAQ         (BX)(CX*4), SI
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       (AX)(CX*1), Z2, Z2
+	VADDPS       64(AX)(CX*1), Z3, Z3
+	VADDPS       (AX)(CX*2), Z4, Z4
+	VADDPS       64(AX)(CX*2), Z5, Z5
+	VADDPS       (AX)(DX*1), Z6, Z6
+	VADDPS       64(AX)(DX*1), Z7, Z7
+	VADDPS       (BX), Z8, Z8
+	VADDPS       64(BX), Z9, Z9
+	VADDPS       (BX)(CX*1), Z10, Z10
+	VADDPS       64(BX)(CX*1), Z11, Z11
+	VADDPS       (BX)(CX*2), Z12, Z12
+	VADDPS       64(BX)(CX*2), Z13, Z13
+	VADDPS       (BX)(DX*1), Z14, Z14
+	VADDPS       64(BX)(DX*1), Z15, Z15
+	VADDPS       (SI), Z16, Z16
+	VADDPS       64(SI), Z17, Z17
+	VADDPS       (SI)(CX*1), Z18, Z18
+	VADDPS       64(SI)(CX*1), Z19, Z19
+	VADDPS       (SI)(CX*2), Z20, Z20
+	VADDPS       64(SI)(CX*2), Z21, Z21
+	VADDPS       (SI)(DX*1), Z22, Z22
+	VADDPS       64(SI)(DX*1), Z23, Z23
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -995,37 +1236,40 @@ after_singles:
 	VZEROUPPER
 	RET
 
-// func integerTile8x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
-// Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·integerTile8x32VNNI(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), DX
-	MOVQ   steps+40(FP), BX
-	LEAQ   (CX)(CX*2), SI
-	LEAQ   (AX)(CX*4), DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	SUBQ   $0x04, BX
-	JLT    after_blocks
+// func integerTile8x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·integerTile8x32VNNI(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    steps+40(FP), BX
+	LEAQ    (CX)(CX*2), SI
+	LEAQ    (AX)(CX*4), DI
+	MOVQ    offsets+56(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	SUBQ    $0x04, BX
+	JLT     after_blocks
 
 blocks:
 	VMOVDQU32    (DX), Z16
 	VMOVDQU32    64(DX), Z17
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z18
 	VPDPBUSD     Z16, Z18, Z0
 	VPDPBUSD     Z17, Z18, Z1
@@ -1052,6 +1296,8 @@ blocks:
 	VPDPBUSD     Z17, Z18, Z15
 	VMOVDQU32    128(DX), Z16
 	VMOVDQU32    192(DX), Z17
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VPBROADCASTD 4(AX), Z18
 	VPDPBUSD     Z16, Z18, Z0
 	VPDPBUSD     Z17, Z18, Z1
@@ -1078,6 +1324,8 @@ blocks:
 	VPDPBUSD     Z17, Z18, Z15
 	VMOVDQU32    256(DX), Z16
 	VMOVDQU32    320(DX), Z17
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VPBROADCASTD 8(AX), Z18
 	VPDPBUSD     Z16, Z18, Z0
 	VPDPBUSD     Z17, Z18, Z1
@@ -1104,6 +1352,8 @@ blocks:
 	VPDPBUSD     Z17, Z18, Z15
 	VMOVDQU32    384(DX), Z16
 	VMOVDQU32    448(DX), Z17
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VPBROADCASTD 12(AX), Z18
 	VPDPBUSD     Z16, Z18, Z0
 	VPDPBUSD     Z17, Z18, Z1
@@ -1142,6 +1392,8 @@ after_blocks:
 singles:
 	VMOVDQU32    (DX), Z16
 	VMOVDQU32    64(DX), Z17
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z18
 	VPDPBUSD     Z16, Z18, Z0
 	VPDPBUSD     Z17, Z18, Z1
@@ -1173,7 +1425,90 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ         $0x01, BX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Z16
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z16, Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VBROADCASTSS 4(AX), Z16
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z16, Z2, Z2
+	VMULPS       (CX), Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z16, Z3, Z3
+	VMULPS       64(CX), Z3, Z3
+	VBROADCASTSS 8(AX), Z16
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z16, Z4, Z4
+	VMULPS       (CX), Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z16, Z5, Z5
+	VMULPS       64(CX), Z5, Z5
+	VBROADCASTSS 12(AX), Z16
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z16, Z6, Z6
+	VMULPS       (CX), Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z16, Z7, Z7
+	VMULPS       64(CX), Z7, Z7
+	VBROADCASTSS 16(AX), Z16
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VMULPS       (CX), Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z16, Z9, Z9
+	VMULPS       64(CX), Z9, Z9
+	VBROADCASTSS 20(AX), Z16
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z16, Z10, Z10
+	VMULPS       (CX), Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z16, Z11, Z11
+	VMULPS       64(CX), Z11, Z11
+	VBROADCASTSS 24(AX), Z16
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z16, Z12, Z12
+	VMULPS       (CX), Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z16, Z13, Z13
+	VMULPS       64(CX), Z13, Z13
+	VBROADCASTSS 28(AX), Z16
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z16, Z14, Z14
+	VMULPS       (CX), Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z16, Z15, Z15
+	VMULPS       64(CX), Z15, Z15
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       (AX)(CX*1), Z2, Z2
+	VADDPS       64(AX)(CX*1), Z3, Z3
+	VADDPS       (AX)(CX*2), Z4, Z4
+	VADDPS       64(AX)(CX*2), Z5, Z5
+	VADDPS       (AX)(DX*1), Z6, Z6
+	VADDPS       64(AX)(DX*1), Z7, Z7
+	VADDPS       (BX), Z8, Z8
+	VADDPS       64(BX), Z9, Z9
+	VADDPS       (BX)(CX*1), Z10, Z10
+	VADDPS       64(BX)(CX*1), Z11, Z11
+	VADDPS       (BX)(CX*2), Z12, Z12
+	VADDPS       64(BX)(CX*2), Z13, Z13
+	VADDPS       (BX)(DX*1), Z14, Z14
+	VADDPS       64(BX)(DX*1), Z15, Z15
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -1198,28 +1533,31 @@ after_singles:
 	VZEROUPPER
 	RET
 
-// func integerTile4x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
-// Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·integerTile4x32VNNI(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), DX
-	MOVQ   steps+40(FP), BX
-	LEAQ   (CX)(CX*2), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	SUBQ   $0x04, BX
-	JLT    after_blocks
+// func integerTile4x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·integerTile4x32VNNI(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    steps+40(FP), BX
+	LEAQ    (CX)(CX*2), SI
+	MOVQ    offsets+56(FP), DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	SUBQ    $0x04, BX
+	JLT     after_blocks
 
 blocks:
 	VMOVDQU32    (DX), Z8
 	VMOVDQU32    64(DX), Z9
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z10
 	VPDPBUSD     Z8, Z10, Z0
 	VPDPBUSD     Z9, Z10, Z1
@@ -1234,6 +1572,8 @@ blocks:
 	VPDPBUSD     Z9, Z10, Z7
 	VMOVDQU32    128(DX), Z8
 	VMOVDQU32    192(DX), Z9
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VPBROADCASTD 4(AX), Z10
 	VPDPBUSD     Z8, Z10, Z0
 	VPDPBUSD     Z9, Z10, Z1
@@ -1248,6 +1588,8 @@ blocks:
 	VPDPBUSD     Z9, Z10, Z7
 	VMOVDQU32    256(DX), Z8
 	VMOVDQU32    320(DX), Z9
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VPBROADCASTD 8(AX), Z10
 	VPDPBUSD     Z8, Z10, Z0
 	VPDPBUSD     Z9, Z10, Z1
@@ -1262,6 +1604,8 @@ blocks:
 	VPDPBUSD     Z9, Z10, Z7
 	VMOVDQU32    384(DX), Z8
 	VMOVDQU32    448(DX), Z9
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VPBROADCASTD 12(AX), Z10
 	VPDPBUSD     Z8, Z10, Z0
 	VPDPBUSD     Z9, Z10, Z1
@@ -1287,6 +1631,8 @@ after_blocks:
 singles:
 	VMOVDQU32    (DX), Z8
 	VMOVDQU32    64(DX), Z9
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z10
 	VPDPBUSD     Z8, Z10, Z0
 	VPDPBUSD     Z9, Z10, Z1
@@ -1305,7 +1651,53 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ         $0x01, BX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z8, Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VBROADCASTSS 4(AX), Z8
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z8, Z2, Z2
+	VMULPS       (CX), Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z8, Z3, Z3
+	VMULPS       64(CX), Z3, Z3
+	VBROADCASTSS 8(AX), Z8
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VMULPS       (CX), Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z8, Z5, Z5
+	VMULPS       64(CX), Z5, Z5
+	VBROADCASTSS 12(AX), Z8
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VMULPS       (CX), Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z8, Z7, Z7
+	VMULPS       64(CX), Z7, Z7
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       (AX)(CX*1), Z2, Z2
+	VADDPS       64(AX)(CX*1), Z3, Z3
+	VADDPS       (AX)(CX*2), Z4, Z4
+	VADDPS       64(AX)(CX*2), Z5, Z5
+	VADDPS       (AX)(DX*1), Z6, Z6
+	VADDPS       64(AX)(DX*1), Z7, Z7
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -1321,23 +1713,26 @@ after_singles:
 	VZEROUPPER
 	RET
 
-// func integerTile2x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
-// Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·integerTile2x32VNNI(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), DX
-	MOVQ   steps+40(FP), BX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	SUBQ   $0x04, BX
-	JLT    after_blocks
+// func integerTile2x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·integerTile2x32VNNI(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    steps+40(FP), BX
+	MOVQ    offsets+56(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	SUBQ    $0x04, BX
+	JLT     after_blocks
 
 blocks:
 	VMOVDQU32    (DX), Z4
 	VMOVDQU32    64(DX), Z5
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z6
 	VPDPBUSD     Z4, Z6, Z0
 	VPDPBUSD     Z5, Z6, Z1
@@ -1346,6 +1741,8 @@ blocks:
 	VPDPBUSD     Z5, Z6, Z3
 	VMOVDQU32    128(DX), Z4
 	VMOVDQU32    192(DX), Z5
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VPBROADCASTD 4(AX), Z6
 	VPDPBUSD     Z4, Z6, Z0
 	VPDPBUSD     Z5, Z6, Z1
@@ -1354,6 +1751,8 @@ blocks:
 	VPDPBUSD     Z5, Z6, Z3
 	VMOVDQU32    256(DX), Z4
 	VMOVDQU32    320(DX), Z5
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VPBROADCASTD 8(AX), Z6
 	VPDPBUSD     Z4, Z6, Z0
 	VPDPBUSD     Z5, Z6, Z1
@@ -1362,6 +1761,8 @@ blocks:
 	VPDPBUSD     Z5, Z6, Z3
 	VMOVDQU32    384(DX), Z4
 	VMOVDQU32    448(DX), Z5
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VPBROADCASTD 12(AX), Z6
 	VPDPBUSD     Z4, Z6, Z0
 	VPDPBUSD     Z5, Z6, Z1
@@ -1381,6 +1782,8 @@ after_blocks:
 singles:
 	VMOVDQU32    (DX), Z4
 	VMOVDQU32    64(DX), Z5
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VPBROADCASTD (AX), Z6
 	VPDPBUSD     Z4, Z6, Z0
 	VPDPBUSD     Z5, Z6, Z1
@@ -1393,7 +1796,34 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ         $0x01, BX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z4, Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VBROADCASTSS 4(AX), Z4
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VMULPS       (CX), Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VMULPS       64(CX), Z3, Z3
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       (AX)(CX*1), Z2, Z2
+	VADDPS       64(AX)(CX*1), Z3, Z3
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -1404,36 +1834,45 @@ after_singles:
 	VZEROUPPER
 	RET
 
-// func integerTile1x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
-// Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·integerTile1x32VNNI(SB), NOSPLIT, $0-48
-	MOVQ   a+0(FP), AX
-	MOVQ   lda+8(FP), CX
-	MOVQ   b+16(FP), CX
-	MOVQ   steps+40(FP), DX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	SUBQ   $0x04, DX
-	JLT    after_blocks
+// func integerTile1x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·integerTile1x32VNNI(SB), NOSPLIT, $0-88
+	MOVQ    a+0(FP), AX
+	MOVQ    lda+8(FP), CX
+	MOVQ    b+16(FP), CX
+	MOVQ    steps+40(FP), DX
+	MOVQ    offsets+56(FP), BX
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	SUBQ    $0x04, DX
+	JLT     after_blocks
 
 blocks:
 	VMOVDQU32    (CX), Z2
 	VMOVDQU32    64(CX), Z3
+	PREFETCHT0   512(CX)
+	PREFETCHT0   576(CX)
 	VPBROADCASTD (AX), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
 	VMOVDQU32    128(CX), Z2
 	VMOVDQU32    192(CX), Z3
+	PREFETCHT0   640(CX)
+	PREFETCHT0   704(CX)
 	VPBROADCASTD 4(AX), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
 	VMOVDQU32    256(CX), Z2
 	VMOVDQU32    320(CX), Z3
+	PREFETCHT0   768(CX)
+	PREFETCHT0   832(CX)
 	VPBROADCASTD 8(AX), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
 	VMOVDQU32    384(CX), Z2
 	VMOVDQU32    448(CX), Z3
+	PREFETCHT0   896(CX)
+	PREFETCHT0   960(CX)
 	VPBROADCASTD 12(AX), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
@@ -1450,6 +1889,8 @@ after_blocks:
 singles:
 	VMOVDQU32    (CX), Z2
 	VMOVDQU32    64(CX), Z3
+	PREFETCHT0   512(CX)
+	PREFETCHT0   576(CX)
 	VPBROADCASTD (AX), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
@@ -1459,7 +1900,25 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, DX
+	ADDQ         $0x01, DX
+	MOVQ         s+48(FP), AX
+	MOVQ         scales+64(FP), CX
+	VBROADCASTSS (AX), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z2, Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	MOVQ         d+72(FP), AX
+	MOVQ         ldd+80(FP), CX
+	TESTQ        AX, AX
+	JZ           store
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
@@ -1544,54 +2003,3 @@ DATA c00000080<>+20(SB)/4, $0x00000080
 DATA c00000080<>+24(SB)/4, $0x00000080
 DATA c00000080<>+28(SB)/4, $0x00000080
 GLOBL c00000080<>(SB), RODATA|NOPTR, $32
-
-// func dequantizeAVX512(dst *float32, c *int32, correction *int32, scales *float32, n int, s float32)
-// Requires: AVX, AVX512F
-TEXT ·dequantizeAVX512(SB), NOSPLIT, $0-44
-	MOVQ         dst+0(FP), AX
-	MOVQ         c+8(FP), DX
-	MOVQ         correction+16(FP), BX
-	MOVQ         scales+24(FP), SI
-	MOVQ         n+32(FP), CX
-	VBROADCASTSS s+40(FP), Z0
-	SUBQ         $0x10, CX
-	JLT          tail
-
-loop:
-	VMOVUPS   (DX), Z1
-	VMOVUPS   (BX), Z2
-	VPSUBD    Z2, Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z0, Z1, Z1
-	VMOVUPS   (SI), Z2
-	VMULPS    Z2, Z1, Z1
-	VMOVUPS   Z1, (AX)
-	ADDQ      $0x40, AX
-	ADDQ      $0x40, DX
-	ADDQ      $0x40, BX
-	ADDQ      $0x40, SI
-	SUBQ      $0x10, CX
-	JGE       loop
-
-tail:
-	ADDQ $0x10, CX
-	JZ   done
-
-	// Mask of the tail's lanes
-	ANDQ      $0x0f, CX
-	MOVL      $0x00000001, DI
-	SHLL      CL, DI
-	DECL      DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (DX), K1, Z1
-	VMOVUPS.Z (BX), K1, Z2
-	VPSUBD    Z2, Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z0, Z1, Z1
-	VMOVUPS.Z (SI), K1, Z0
-	VMULPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET

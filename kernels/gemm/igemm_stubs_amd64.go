@@ -4,25 +4,25 @@
 
 package gemm
 
-// integerTile6x16AVX2 sets a 6 x 16 tile at c, of row stride ldc, to the product of 6 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b.
+// integerTile6x16AVX2 sets a 6 x 16 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 6 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile6x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile6x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
-// integerTile4x16AVX2 sets a 4 x 16 tile at c, of row stride ldc, to the product of 4 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b.
+// integerTile4x16AVX2 sets a 4 x 16 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 4 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile4x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile4x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
-// integerTile2x16AVX2 sets a 2 x 16 tile at c, of row stride ldc, to the product of 2 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b.
+// integerTile2x16AVX2 sets a 2 x 16 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 2 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile2x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile2x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
-// integerTile1x16AVX2 sets a 1 x 16 tile at c, of row stride ldc, to the product of 1 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b.
+// integerTile1x16AVX2 sets a 1 x 16 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 1 rows of steps times 2 int16 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile1x16AVX2(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile1x16AVX2(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
 // absMaxAVX2 returns the bits of the greatest magnitude of n floats at v; any NaN is the greatest.
 //
@@ -34,35 +34,30 @@ func absMaxAVX2(v *float32, n int) (ret uint32)
 //go:noescape
 func quantizeWordsAVX2(dst *int16, v *float32, n int, s float32)
 
-// dequantizeAVX2 sets dst[i] to float32(c[i]-correction[i]) * s * scales[i] for i < n.
+// integerTile12x32VNNI sets a 12 x 32 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 12 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func dequantizeAVX2(dst *float32, c *int32, correction *int32, scales *float32, n int, s float32)
+func integerTile12x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
-// integerTile12x32VNNI sets a 12 x 32 tile at c, of row stride ldc, to the product of 12 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b.
+// integerTile8x32VNNI sets a 8 x 32 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 8 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile12x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile8x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
-// integerTile8x32VNNI sets a 8 x 32 tile at c, of row stride ldc, to the product of 8 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b.
+// integerTile4x32VNNI sets a 4 x 32 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 4 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile8x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile4x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
-// integerTile4x32VNNI sets a 4 x 32 tile at c, of row stride ldc, to the product of 4 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b.
+// integerTile2x32VNNI sets a 2 x 32 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 2 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile4x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile2x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
-// integerTile2x32VNNI sets a 2 x 32 tile at c, of row stride ldc, to the product of 2 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b.
+// integerTile1x32VNNI sets a 1 x 32 tile at c, of row stride ldc, to (offsets + p) * s * scales, p being the product of 1 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b; s is by row, offsets and scales are by column. The tile at d, of row stride ldd, is added unless d is nil.
 //
 //go:noescape
-func integerTile2x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
-
-// integerTile1x32VNNI sets a 1 x 32 tile at c, of row stride ldc, to the product of 1 rows of steps times 4 uint8 at a, lda bytes apart, and a panel at b.
-//
-//go:noescape
-func integerTile1x32VNNI(a *byte, lda int, b *int8, c *int32, ldc int, steps int)
+func integerTile1x32VNNI(a *byte, lda int, b *int8, c *float32, ldc int, steps int, s *float32, offsets *int32, scales *float32, d *float32, ldd int)
 
 // absMaxAVX512 returns the bits of the greatest magnitude of n floats at v; any NaN is the greatest.
 //
@@ -73,8 +68,3 @@ func absMaxAVX512(v *float32, n int) (ret uint32)
 //
 //go:noescape
 func quantizeBytesAVX512(dst *uint8, v *float32, n int, s float32)
-
-// dequantizeAVX512 sets dst[i] to float32(c[i]-correction[i]) * s * scales[i] for i < n.
-//
-//go:noescape
-func dequantizeAVX512(dst *float32, c *int32, correction *int32, scales *float32, n int, s float32)

@@ -61,10 +61,16 @@ func Mul(dst []float32, ldc int, a []float32, lda, m int, b *Packed, e Epilogue)
 		cols := min(block, b.n-j)
 		for p := 0; p < b.k; p += step {
 			depth := min(step, b.k-p)
-			add := p > 0 || inPlace
 			for i := 0; i < m; i += tall {
 				rows := min(tall, m-i)
-				stripe(dst[i*ldc+j:], ldc, a[i*lda+p:], lda, rows, cols, b, j, p, depth, add)
+				to, d := dst[i*ldc+j:], addend{}
+				switch {
+				case p > 0 || inPlace:
+					d = addend{to, ldc}
+				case e.Bias != nil:
+					d = addend{e.Bias[j:], 0}
+				}
+				stripe(to, ldc, a[i*lda+p:], lda, rows, cols, b, j, p, depth, d)
 				if p+depth == b.k {
 					e.apply(dst, ldc, i, rows, j, cols, inPlace)
 				}
@@ -78,54 +84,93 @@ func mulEmpty(dst []float32, ldc, m int, b *Packed, e Epilogue, inPlace bool) {
 	for i := range m {
 		if !inPlace {
 			clear(dst[i*ldc : i*ldc+b.n])
+			if e.Bias != nil {
+				copy(dst[i*ldc:i*ldc+b.n], e.Bias)
+			}
 		}
 		e.apply(dst, ldc, i, 1, 0, b.n, inPlace)
 	}
 }
 
-// stripe computes rows x cols of dst from the panels of b that begin at column j,
-// over depth of k from p on.
-func stripe(dst []float32, ldc int, a []float32, lda, rows, cols int, b *Packed, j, p, depth int, add bool) {
-	w := b.width
-	for c := 0; c < cols; c += w {
-		panel := b.data[(j+c)*b.k+p*w:][:depth*w]
-		if c+w <= cols {
-			tiles(b.tier, dst[c:], ldc, a, lda, rows, panel, depth, add)
-			continue
-		}
-		// The last columns are fewer than a panel: aside, and copied.
-		var aside [maxRows * maxWidth]float32
-		tiles(b.tier, aside[:], w, a, lda, rows, panel, depth, false)
-		for r := range rows {
-			to, from := dst[r*ldc+c:r*ldc+cols], aside[r*w:r*w+cols-c]
-			if add {
-				for i, x := range from {
-					to[i] += x
-				}
-			} else {
-				copy(to, from)
-			}
+// addend is what a product is added to, while it is still in registers: a matrix,
+// a row that stands for every row (stride 0), or nothing (nil).
+type addend struct {
+	data   []float32
+	stride int
+}
+
+// row returns where row r begins.
+func (d addend) row(r int) *float32 {
+	if d.data == nil {
+		return nil
+	}
+	return &d.data[r*d.stride]
+}
+
+// from returns the columns from c on.
+func (d addend) from(c int) addend {
+	if d.data == nil {
+		return d
+	}
+	return addend{d.data[c:], d.stride}
+}
+
+// check panics unless a tile of rows x width lies in the addend.
+func (d addend) check(rows, width int) {
+	if d.data != nil {
+		_ = d.data[(rows-1)*d.stride+width-1]
+	}
+}
+
+// addTo adds rows x cols to dst.
+func (d addend) addTo(dst []float32, ldc, rows, cols int) {
+	if d.data == nil {
+		return
+	}
+	for r := range rows {
+		to, from := dst[r*ldc:r*ldc+cols], d.data[r*d.stride:]
+		for i := range to {
+			to[i] += from[i]
 		}
 	}
 }
 
-// apply runs the epilogue on rows from i on and columns from j on.
+// stripe computes rows x cols of dst from the panels of b that begin at column j,
+// over depth of k from p on.
+func stripe(dst []float32, ldc int, a []float32, lda, rows, cols int, b *Packed, j, p, depth int, d addend) {
+	w := b.width
+	for c := 0; c < cols; c += w {
+		panel := b.data[(j+c)*b.k+p*w:][:depth*w]
+		if c+w <= cols {
+			tiles(b.tier, dst[c:], ldc, a, lda, rows, panel, depth, d.from(c))
+			continue
+		}
+		// The last columns are fewer than a panel: aside, and copied.
+		var aside [maxRows * maxWidth]float32
+		tiles(b.tier, aside[:], w, a, lda, rows, panel, depth, addend{})
+		d.from(c).addTo(aside[:], w, rows, cols-c)
+		for r := range rows {
+			copy(dst[r*ldc+c:r*ldc+cols], aside[r*w:])
+		}
+	}
+}
+
+// apply runs what is left of the epilogue on rows from i on and columns from j on:
+// the bias is in the product already, except where that was added to what dst held.
 func (e *Epilogue) apply(dst []float32, ldc, i, rows, j, cols int, inPlace bool) {
-	if e.Bias == nil && !e.GELU && e.Residual == nil {
+	if !e.GELU && e.Residual == nil {
 		return
 	}
 	for r := i; r < i+rows; r++ {
 		row := dst[r*ldc+j : r*ldc+j+cols]
-		switch {
-		case e.Bias != nil && e.GELU:
-			f32.AddGELU(row, e.Bias[j:j+cols])
-		case e.Bias != nil:
-			f32.Add(row, e.Bias[j:j+cols])
-		case e.GELU:
+		if e.GELU {
 			f32.GELU(row)
 		}
-		if e.Residual != nil && !inPlace {
+		switch {
+		case !inPlace && e.Residual != nil:
 			f32.Add(row, e.Residual[r*e.ResidualStride+j:r*e.ResidualStride+j+cols])
+		case inPlace && e.Bias != nil:
+			f32.Add(row, e.Bias[j:j+cols])
 		}
 	}
 }
@@ -134,7 +179,7 @@ func (e *Epilogue) apply(dst []float32, ldc, i, rows, j, cols int, inPlace bool)
 const genericRows, genericWidth = 4, 4
 
 // tileGeneric is the reference of the micro-kernels: rows x 4 at dst.
-func tileGeneric(dst []float32, ldc int, a []float32, lda, rows int, panel []float32, depth int, add bool) {
+func tileGeneric(dst []float32, ldc int, a []float32, lda, rows int, panel []float32, depth int, d addend) {
 	for r := range rows {
 		var s0, s1, s2, s3 float32
 		rest := panel
@@ -146,10 +191,11 @@ func tileGeneric(dst []float32, ldc int, a []float32, lda, rows int, panel []flo
 			s3 += x * row[3]
 			rest = rest[4:]
 		}
-		to := dst[r*ldc:][:4]
-		if add {
-			s0, s1, s2, s3 = s0+to[0], s1+to[1], s2+to[2], s3+to[3]
+		if d.data != nil {
+			from := d.data[r*d.stride:][:4]
+			s0, s1, s2, s3 = s0+from[0], s1+from[1], s2+from[2], s3+from[3]
 		}
+		to := dst[r*ldc:][:4]
 		to[0], to[1], to[2], to[3] = s0, s1, s2, s3
 	}
 }

@@ -8,7 +8,6 @@ type Scratch struct {
 	bytes  []uint8 // quantized rows of a, in tiers that take bytes
 	words  []int16 // and in those that take 16 bits
 	scales []float32
-	sums   []int32 // a stripe of sums
 }
 
 func grow[T any](s *[]T, n int) []T {
@@ -40,22 +39,16 @@ func MulInt8(dst []float32, ldc int, a []float32, lda, m int, b *PackedInt8, s *
 		panic("gemm: MulInt8: the residual can't be dst")
 	}
 	quantizeRows(a, lda, m, b, s)
+	bias := addend{data: e.Bias}
 	tall := integerRows(b.tier)
 	// Columns whose panels stay in the second-level cache.
 	block := max(1, blockBytes/max(1, b.padded*b.width)) * b.width
 	for j := 0; j < b.n; j += block {
 		cols := min(block, b.n-j)
-		stride := (cols + b.width - 1) / b.width * b.width
-		sums := grow(&s.sums, tall*stride)
 		for i := 0; i < m; i += tall {
 			rows := min(tall, m-i)
-			for c := 0; c < cols; c += b.width {
-				panel := b.data[(j+c)*b.padded:][:b.width*b.padded]
-				integerTiles(b, s, i, rows, panel, sums[c:], stride)
-			}
-			for r := range rows {
-				at := (i+r)*ldc + j
-				dequantize(b.tier, dst[at:at+cols], sums[r*stride:r*stride+cols], b.correction[j:j+cols], b.scales[j:j+cols], s.scales[i+r])
+			for c := j; c < j+cols; c += b.width {
+				integerStripe(dst[i*ldc+c:], ldc, rows, min(b.width, j+cols-c), b, s, i, c, bias)
 			}
 			e.apply(dst, ldc, i, rows, j, cols, false)
 		}
@@ -97,24 +90,45 @@ func quantizeBytesGeneric(dst []uint8, v []float32, inverse float32) {
 	}
 }
 
-func dequantizeGeneric(dst []float32, sums, correction []int32, scales []float32, scale float32) {
-	for i, c := range sums {
-		dst[i] = float32(c-correction[i]) * scale * scales[i]
+// integerStripe computes rows of dst from row i of a on, and cols from column j
+// on, which are one panel.
+func integerStripe(dst []float32, ldc, rows, cols int, b *PackedInt8, s *Scratch, i, j int, bias addend) {
+	if cols == b.width {
+		integerTiles(b, s, i, rows, j, dst, ldc, bias.from(j))
+		return
+	}
+	// The last columns are fewer than a panel: aside, and copied.
+	var aside [maxRows * maxWidth]float32
+	integerTiles(b, s, i, rows, j, aside[:], b.width, addend{})
+	bias.from(j).addTo(aside[:], b.width, rows, cols)
+	for r := range rows {
+		copy(dst[r*ldc:r*ldc+cols], aside[r*b.width:])
 	}
 }
 
-// integerTilesGeneric is the reference: a panel is one column, whole.
-func integerTilesGeneric(words []int16, stride, rows int, panel []int8, sums []int32, ldc int) {
+// integerTilesGeneric is the reference: a panel is one column, whole, or any
+// panel of nothing.
+func integerTilesGeneric(b *PackedInt8, s *Scratch, i, rows, j int, dst []float32, ldc int, d addend) {
 	for r := range rows {
-		row := words[r*stride : r*stride+len(panel)]
-		var s0, s1 int32
-		for i, w := range panel {
-			if i&1 == 0 {
-				s0 += int32(w) * int32(row[i])
-			} else {
-				s1 += int32(w) * int32(row[i])
-			}
+		to := dst[r*ldc:][:b.width]
+		clear(to)
+		if b.padded > 0 {
+			sum := dotWords(s.words[(i+r)*b.padded:][:b.padded], b.data[j*b.padded:][:b.padded])
+			to[0] = float32(sum+b.offsets[j]) * s.scales[i+r] * b.scales[j]
 		}
-		sums[r*ldc] = s0 + s1
 	}
+	d.addTo(dst, ldc, rows, b.width)
+}
+
+func dotWords(a []int16, b []int8) int32 {
+	var s0, s1 int32
+	for len(a) >= 2 && len(b) >= 2 {
+		s0 += int32(a[0]) * int32(b[0])
+		s1 += int32(a[1]) * int32(b[1])
+		a, b = a[2:], b[2:]
+	}
+	for i := range a {
+		s0 += int32(a[i]) * int32(b[i])
+	}
+	return s0 + s1
 }

@@ -28,7 +28,7 @@ func quantizeReference(v []float32) (q []int64, scale float32) {
 	return q, top / 127
 }
 
-// TestMulInt8 wants the very bits of the rule, of every tier.
+// TestMulInt8 wants the very bits of the rule, of every tier, with a bias too.
 func TestMulInt8(t *testing.T) {
 	kerneltest.EachTier(t, func(t *testing.T) {
 		r := kerneltest.Rand(t)
@@ -63,7 +63,12 @@ func TestMulInt8(t *testing.T) {
 				dst[i] = canary
 			}
 			packed := gemm.PackInt8T(bt, n, k, ldb)
-			gemm.MulInt8(dst, ldc, a, lda, m, packed, &scratch, gemm.Epilogue{})
+			var bias []float32
+			if m%2 == 0 {
+				bias = make([]float32, n)
+				kerneltest.Normal(r, bias)
+			}
+			gemm.MulInt8(dst, ldc, a, lda, m, packed, &scratch, gemm.Epilogue{Bias: bias})
 			columns, scales := make([][]int64, n), make([]float32, n)
 			for j := range n {
 				columns[j], scales[j] = quantizeReference(bt[j*ldb : j*ldb+k])
@@ -78,6 +83,9 @@ func TestMulInt8(t *testing.T) {
 							sum += row[p] * columns[j][p]
 						}
 						want = float32(int32(sum)) * scale * scales[j]
+						if bias != nil {
+							want = float32(want) + bias[j]
+						}
 					}
 					if got := dst[i*ldc+j]; got != want && (got == got || want == want) {
 						t.Fatalf("%v: dst[%d][%d] = %v, want %v", s, i, j, got, want)

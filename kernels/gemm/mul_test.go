@@ -64,14 +64,14 @@ func TestMul(t *testing.T) {
 			want, magnitude := product(a, lda, m, k, b, n, ldb)
 			again.RepackT(transpose(b, k, n, ldb), n, k, k)
 			for _, packed := range []*gemm.Packed{gemm.PackB(b, k, n, ldb), &again} {
-				for form := range 5 {
+				for form := range 6 {
 					const canary = 12345
 					dst := make([]float32, m*ldc)
 					for i := range dst {
 						dst[i] = canary
 					}
 					var e gemm.Epilogue
-					if form == 1 || form == 3 {
+					if form == 1 || form == 3 || form == 5 {
 						e.Bias = bias
 					}
 					if form == 2 {
@@ -80,7 +80,7 @@ func TestMul(t *testing.T) {
 					if form == 3 {
 						e.Residual, e.ResidualStride = residual, ldc
 					}
-					if form == 4 {
+					if form >= 4 { // what dst holds
 						for i := range m {
 							copy(dst[i*ldc:i*ldc+n], residual[i*ldc:])
 						}

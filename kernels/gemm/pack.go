@@ -44,8 +44,12 @@ func (p *Packed) Repack(b []float32, k, n, ldb int) {
 		panel := p.data[j*k : (j+w)*k]
 		cols := min(w, n-j)
 		for i := range k {
-			row := panel[i*w : (i+1)*w]
-			clear(row[copy(row, b[i*ldb+j:i*ldb+j+cols]):])
+			row, from := panel[i*w:(i+1)*w], b[i*ldb+j:i*ldb+j+cols]
+			if cols == maxWidth {
+				*(*[maxWidth]float32)(row) = [maxWidth]float32(from)
+				continue
+			}
+			clear(row[copy(row, from):])
 		}
 	}
 }
@@ -55,19 +59,49 @@ func (p *Packed) Repack(b []float32, k, n, ldb int) {
 func (p *Packed) RepackT(bt []float32, n, k, ldb int) {
 	checkMatrix("PackBT", "bt", len(bt), n, k, ldb)
 	p.reset(k, n)
+	if k == 0 {
+		return
+	}
 	w := p.width
 	for j := 0; j < n; j += w {
 		panel := p.data[j*k : (j+w)*k]
-		for c := range w {
-			if j+c >= n {
-				for i := range k {
-					panel[i*w+c] = 0
+		if n-j < w {
+			clear(panel)
+		}
+		for c := 0; c < min(w, n-j); {
+			rows := bt[(j+c)*ldb:]
+			left := min(w, n-j) - c
+			done, width := 0, min(left, 4)
+			if left >= 8 {
+				if done = transposed(p.tier, panel[c:], w, rows, ldb, k); done > 0 {
+					width = 8
 				}
-				continue
 			}
-			for i, x := range bt[(j+c)*ldb : (j+c)*ldb+k] {
-				panel[i*w+c] = x
+			if done < k {
+				transposeGeneric(panel[done*w+c:], w, rows[done:], ldb, width, k-done)
 			}
+			c += width
+		}
+	}
+}
+
+// transposeGeneric is the reference: it packs rows of k elements as columns of a
+// panel, four at a time, so that what is written lies together.
+func transposeGeneric(panel []float32, width int, bt []float32, ldb, rows, k int) {
+	for ; rows >= 4; rows -= 4 {
+		r0, r1, r2, r3 := bt[:k], bt[ldb:ldb+k], bt[2*ldb:2*ldb+k], bt[3*ldb:3*ldb+k]
+		for i, x := range r0 {
+			to := panel[i*width:][:4]
+			to[0], to[1], to[2], to[3] = x, r1[i], r2[i], r3[i]
+		}
+		if rows == 4 {
+			return
+		}
+		panel, bt = panel[4:], bt[4*ldb:]
+	}
+	for r := range rows {
+		for i, x := range bt[r*ldb : r*ldb+k] {
+			panel[i*width+r] = x
 		}
 	}
 }

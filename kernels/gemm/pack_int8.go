@@ -32,10 +32,10 @@ type PackedInt8 struct {
 	padded       int // k, up to a multiple of group
 	tier         cpu.Tier
 	data         []int8
-	scales       []float32 // n
-	// correction is what the offset of 128 of unsigned activations adds to a
-	// column's sums; zeros in tiers whose activations are signed.
-	correction []int32 // n
+	scales       []float32 // of every column, of the padding too
+	// offsets is where a column's sums begin: minus what the 128 that are added to
+	// unsigned activations add up to; zeros in tiers whose activations are signed.
+	offsets []int32
 }
 
 // Shape returns the rows and columns of the matrix that was packed.
@@ -43,7 +43,7 @@ func (p *PackedInt8) Shape() (k, n int) { return p.k, p.n }
 
 // Bytes returns the memory that p takes.
 func (p *PackedInt8) Bytes() int {
-	return len(p.data) + 4*len(p.scales) + 4*len(p.correction)
+	return len(p.data) + 4*len(p.scales) + 4*len(p.offsets)
 }
 
 // PackInt8T quantizes and packs the transpose of bt, which is n x k (output x
@@ -59,7 +59,7 @@ func PackInt8T(bt []float32, n, k, ldb int) *PackedInt8 {
 	p.padded = (k + p.group - 1) / p.group * p.group
 	columns := (n + p.width - 1) / p.width * p.width
 	p.data = make([]int8, columns*p.padded)
-	p.scales, p.correction = make([]float32, n), make([]int32, n)
+	p.scales, p.offsets = make([]float32, columns), make([]int32, columns)
 	for j := range n {
 		column := bt[j*ldb : j*ldb+k]
 		scale, inverse := quantum(absMaxGeneric(column))
@@ -72,7 +72,7 @@ func PackInt8T(bt []float32, n, k, ldb int) *PackedInt8 {
 			sum += q
 		}
 		if unsignedRows(p.tier) {
-			p.correction[j] = 128 * sum
+			p.offsets[j] = -128 * sum
 		}
 	}
 	return p

@@ -28,52 +28,53 @@ func tileRows(t cpu.Tier) int {
 
 // tiles computes rows, at most tileRows, of one panel's width, with as few tiles
 // as there are.
-func tiles(t cpu.Tier, dst []float32, ldc int, a []float32, lda, rows int, panel []float32, depth int, add bool) {
+func tiles(t cpu.Tier, dst []float32, ldc int, a []float32, lda, rows int, panel []float32, depth int, d addend) {
 	// The furthest elements that the kernels touch, so that a mistake in the
 	// loops above is a panic and never a stray access.
 	_, _ = dst[(rows-1)*ldc+panelWidth(t)-1], a[(rows-1)*lda+depth-1]
+	d.check(rows, panelWidth(t))
 	b := &panel[0]
 	switch t {
 	case cpu.AVX512, cpu.AVX512VNNI:
 		for r := 0; r < rows; {
-			c, x := &dst[r*ldc], &a[r*lda]
+			c, x, p := &dst[r*ldc], &a[r*lda], d.row(r)
 			switch left := rows - r; {
 			case left >= 12:
-				tile12x32AVX512(x, lda, b, c, ldc, depth, add)
+				tile12x32AVX512(x, lda, b, c, ldc, depth, p, d.stride)
 				r += 12
 			case left >= 8:
-				tile8x32AVX512(x, lda, b, c, ldc, depth, add)
+				tile8x32AVX512(x, lda, b, c, ldc, depth, p, d.stride)
 				r += 8
 			case left >= 4:
-				tile4x32AVX512(x, lda, b, c, ldc, depth, add)
+				tile4x32AVX512(x, lda, b, c, ldc, depth, p, d.stride)
 				r += 4
 			case left >= 2:
-				tile2x32AVX512(x, lda, b, c, ldc, depth, add)
+				tile2x32AVX512(x, lda, b, c, ldc, depth, p, d.stride)
 				r += 2
 			default:
-				tile1x32AVX512(x, lda, b, c, ldc, depth, add)
+				tile1x32AVX512(x, lda, b, c, ldc, depth, p, d.stride)
 				r++
 			}
 		}
 	case cpu.AVX2:
 		for r := 0; r < rows; {
-			c, x := &dst[r*ldc], &a[r*lda]
+			c, x, p := &dst[r*ldc], &a[r*lda], d.row(r)
 			switch left := rows - r; {
 			case left >= 6:
-				tile6x16AVX2(x, lda, b, c, ldc, depth, add)
+				tile6x16AVX2(x, lda, b, c, ldc, depth, p, d.stride)
 				r += 6
 			case left >= 4:
-				tile4x16AVX2(x, lda, b, c, ldc, depth, add)
+				tile4x16AVX2(x, lda, b, c, ldc, depth, p, d.stride)
 				r += 4
 			case left >= 2:
-				tile2x16AVX2(x, lda, b, c, ldc, depth, add)
+				tile2x16AVX2(x, lda, b, c, ldc, depth, p, d.stride)
 				r += 2
 			default:
-				tile1x16AVX2(x, lda, b, c, ldc, depth, add)
+				tile1x16AVX2(x, lda, b, c, ldc, depth, p, d.stride)
 				r++
 			}
 		}
 	default:
-		tileGeneric(dst, ldc, a, lda, rows, panel, depth, add)
+		tileGeneric(dst, ldc, a, lda, rows, panel, depth, d)
 	}
 }

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func tile6x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+// func tile6x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 // Requires: AVX, FMA3
-TEXT ·tile6x16AVX2(SB), NOSPLIT, $0-49
+TEXT ·tile6x16AVX2(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -149,47 +149,51 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (AX)(CX*4), BX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX)(CX*1), Y2, Y2
+	VADDPS 32(AX)(CX*1), Y3, Y3
+	VADDPS (AX)(CX*2), Y4, Y4
+	VADDPS 32(AX)(CX*2), Y5, Y5
+	VADDPS (AX)(DX*1), Y6, Y6
+	VADDPS 32(AX)(DX*1), Y7, Y7
+	VADDPS (BX), Y8, Y8
+	VADDPS 32(BX), Y9, Y9
+	VADDPS (BX)(CX*1), Y10, Y10
+	VADDPS 32(BX)(CX*1), Y11, Y11
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), DX
-	LEAQ    (CX)(CX*2), BX
-	LEAQ    (AX)(CX*4), SI
-	TESTQ   DX, DX
-	JZ      store
-	VADDPS  (AX), Y0, Y0
-	VADDPS  32(AX), Y1, Y1
-	VADDPS  (AX)(CX*1), Y2, Y2
-	VADDPS  32(AX)(CX*1), Y3, Y3
-	VADDPS  (AX)(CX*2), Y4, Y4
-	VADDPS  32(AX)(CX*2), Y5, Y5
-	VADDPS  (AX)(BX*1), Y6, Y6
-	VADDPS  32(AX)(BX*1), Y7, Y7
-	VADDPS  (SI), Y8, Y8
-	VADDPS  32(SI), Y9, Y9
-	VADDPS  (SI)(CX*1), Y10, Y10
-	VADDPS  32(SI)(CX*1), Y11, Y11
-
-store:
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(CX*4), BX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
-	VMOVUPS Y6, (AX)(BX*1)
-	VMOVUPS Y7, 32(AX)(BX*1)
-	VMOVUPS Y8, (SI)
-	VMOVUPS Y9, 32(SI)
-	VMOVUPS Y10, (SI)(CX*1)
-	VMOVUPS Y11, 32(SI)(CX*1)
+	VMOVUPS Y6, (AX)(DX*1)
+	VMOVUPS Y7, 32(AX)(DX*1)
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+	VMOVUPS Y10, (BX)(CX*1)
+	VMOVUPS Y11, 32(BX)(CX*1)
 	VZEROUPPER
 	RET
 
-// func tile4x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+// func tile4x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 // Requires: AVX, FMA3
-TEXT ·tile4x16AVX2(SB), NOSPLIT, $0-49
+TEXT ·tile4x16AVX2(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -295,38 +299,41 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX)(CX*1), Y2, Y2
+	VADDPS 32(AX)(CX*1), Y3, Y3
+	VADDPS (AX)(CX*2), Y4, Y4
+	VADDPS 32(AX)(CX*2), Y5, Y5
+	VADDPS (AX)(DX*1), Y6, Y6
+	VADDPS 32(AX)(DX*1), Y7, Y7
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), DX
-	LEAQ    (CX)(CX*2), BX
-	TESTQ   DX, DX
-	JZ      store
-	VADDPS  (AX), Y0, Y0
-	VADDPS  32(AX), Y1, Y1
-	VADDPS  (AX)(CX*1), Y2, Y2
-	VADDPS  32(AX)(CX*1), Y3, Y3
-	VADDPS  (AX)(CX*2), Y4, Y4
-	VADDPS  32(AX)(CX*2), Y5, Y5
-	VADDPS  (AX)(BX*1), Y6, Y6
-	VADDPS  32(AX)(BX*1), Y7, Y7
-
-store:
+	LEAQ    (CX)(CX*2), DX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
 	VMOVUPS Y3, 32(AX)(CX*1)
 	VMOVUPS Y4, (AX)(CX*2)
 	VMOVUPS Y5, 32(AX)(CX*2)
-	VMOVUPS Y6, (AX)(BX*1)
-	VMOVUPS Y7, 32(AX)(BX*1)
+	VMOVUPS Y6, (AX)(DX*1)
+	VMOVUPS Y7, 32(AX)(DX*1)
 	VZEROUPPER
 	RET
 
-// func tile2x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+// func tile2x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 // Requires: AVX, FMA3
-TEXT ·tile2x16AVX2(SB), NOSPLIT, $0-49
+TEXT ·tile2x16AVX2(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -397,19 +404,21 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS (AX)(CX*1), Y2, Y2
+	VADDPS 32(AX)(CX*1), Y3, Y3
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), DX
-	TESTQ   DX, DX
-	JZ      store
-	VADDPS  (AX), Y0, Y0
-	VADDPS  32(AX), Y1, Y1
-	VADDPS  (AX)(CX*1), Y2, Y2
-	VADDPS  32(AX)(CX*1), Y3, Y3
-
-store:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, (AX)(CX*1)
@@ -417,9 +426,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+// func tile1x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 // Requires: AVX, FMA3
-TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-49
+TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -473,25 +482,27 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), CX
-	TESTQ   CX, CX
-	JZ      store
-	VADDPS  (AX), Y0, Y0
-	VADDPS  32(AX), Y1, Y1
-
-store:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
 
-// func tile12x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-49
+// func tile12x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -530,6 +541,8 @@ TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-49
 blocks:
 	VMOVUPS      (DX), Z24
 	VMOVUPS      64(DX), Z25
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -568,6 +581,8 @@ blocks:
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      128(DX), Z24
 	VMOVUPS      192(DX), Z25
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VBROADCASTSS 4(AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -606,6 +621,8 @@ blocks:
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      256(DX), Z24
 	VMOVUPS      320(DX), Z25
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VBROADCASTSS 8(AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -644,6 +661,8 @@ blocks:
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      384(DX), Z24
 	VMOVUPS      448(DX), Z25
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VBROADCASTSS 12(AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -695,6 +714,8 @@ after_blocks:
 singles:
 	VMOVUPS      (DX), Z24
 	VMOVUPS      64(DX), Z25
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -739,72 +760,77 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (AX)(CX*4), BX
+	LEAQ   (BX)(CX*4), SI
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS (AX)(CX*1), Z2, Z2
+	VADDPS 64(AX)(CX*1), Z3, Z3
+	VADDPS (AX)(CX*2), Z4, Z4
+	VADDPS 64(AX)(CX*2), Z5, Z5
+	VADDPS (AX)(DX*1), Z6, Z6
+	VADDPS 64(AX)(DX*1), Z7, Z7
+	VADDPS (BX), Z8, Z8
+	VADDPS 64(BX), Z9, Z9
+	VADDPS (BX)(CX*1), Z10, Z10
+	VADDPS 64(BX)(CX*1), Z11, Z11
+	VADDPS (BX)(CX*2), Z12, Z12
+	VADDPS 64(BX)(CX*2), Z13, Z13
+	VADDPS (BX)(DX*1), Z14, Z14
+	VADDPS 64(BX)(DX*1), Z15, Z15
+	VADDPS (SI), Z16, Z16
+	VADDPS 64(SI), Z17, Z17
+	VADDPS (SI)(CX*1), Z18, Z18
+	VADDPS 64(SI)(CX*1), Z19, Z19
+	VADDPS (SI)(CX*2), Z20, Z20
+	VADDPS 64(SI)(CX*2), Z21, Z21
+	VADDPS (SI)(DX*1), Z22, Z22
+	VADDPS 64(SI)(DX*1), Z23, Z23
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), DX
-	LEAQ    (CX)(CX*2), BX
-	LEAQ    (AX)(CX*4), SI
-	LEAQ    (SI)(CX*4), DI
-	TESTQ   DX, DX
-	JZ      store
-	VADDPS  (AX), Z0, Z0
-	VADDPS  64(AX), Z1, Z1
-	VADDPS  (AX)(CX*1), Z2, Z2
-	VADDPS  64(AX)(CX*1), Z3, Z3
-	VADDPS  (AX)(CX*2), Z4, Z4
-	VADDPS  64(AX)(CX*2), Z5, Z5
-	VADDPS  (AX)(BX*1), Z6, Z6
-	VADDPS  64(AX)(BX*1), Z7, Z7
-	VADDPS  (SI), Z8, Z8
-	VADDPS  64(SI), Z9, Z9
-	VADDPS  (SI)(CX*1), Z10, Z10
-	VADDPS  64(SI)(CX*1), Z11, Z11
-	VADDPS  (SI)(CX*2), Z12, Z12
-	VADDPS  64(SI)(CX*2), Z13, Z13
-	VADDPS  (SI)(BX*1), Z14, Z14
-	VADDPS  64(SI)(BX*1), Z15, Z15
-	VADDPS  (DI), Z16, Z16
-	VADDPS  64(DI), Z17, Z17
-	VADDPS  (DI)(CX*1), Z18, Z18
-	VADDPS  64(DI)(CX*1), Z19, Z19
-	VADDPS  (DI)(CX*2), Z20, Z20
-	VADDPS  64(DI)(CX*2), Z21, Z21
-	VADDPS  (DI)(BX*1), Z22, Z22
-	VADDPS  64(DI)(BX*1), Z23, Z23
-
-store:
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(CX*4), BX
+	LEAQ    (BX)(CX*4), SI
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, (AX)(CX*1)
 	VMOVUPS Z3, 64(AX)(CX*1)
 	VMOVUPS Z4, (AX)(CX*2)
 	VMOVUPS Z5, 64(AX)(CX*2)
-	VMOVUPS Z6, (AX)(BX*1)
-	VMOVUPS Z7, 64(AX)(BX*1)
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, (SI)(CX*1)
-	VMOVUPS Z11, 64(SI)(CX*1)
-	VMOVUPS Z12, (SI)(CX*2)
-	VMOVUPS Z13, 64(SI)(CX*2)
-	VMOVUPS Z14, (SI)(BX*1)
-	VMOVUPS Z15, 64(SI)(BX*1)
-	VMOVUPS Z16, (DI)
-	VMOVUPS Z17, 64(DI)
-	VMOVUPS Z18, (DI)(CX*1)
-	VMOVUPS Z19, 64(DI)(CX*1)
-	VMOVUPS Z20, (DI)(CX*2)
-	VMOVUPS Z21, 64(DI)(CX*2)
-	VMOVUPS Z22, (DI)(BX*1)
-	VMOVUPS Z23, 64(DI)(BX*1)
+	VMOVUPS Z6, (AX)(DX*1)
+	VMOVUPS Z7, 64(AX)(DX*1)
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	VMOVUPS Z10, (BX)(CX*1)
+	VMOVUPS Z11, 64(BX)(CX*1)
+	VMOVUPS Z12, (BX)(CX*2)
+	VMOVUPS Z13, 64(BX)(CX*2)
+	VMOVUPS Z14, (BX)(DX*1)
+	VMOVUPS Z15, 64(BX)(DX*1)
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	VMOVUPS Z18, (SI)(CX*1)
+	VMOVUPS Z19, 64(SI)(CX*1)
+	VMOVUPS Z20, (SI)(CX*2)
+	VMOVUPS Z21, 64(SI)(CX*2)
+	VMOVUPS Z22, (SI)(DX*1)
+	VMOVUPS Z23, 64(SI)(DX*1)
 	VZEROUPPER
 	RET
 
-// func tile8x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-49
+// func tile8x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -834,6 +860,8 @@ TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-49
 blocks:
 	VMOVUPS      (DX), Z16
 	VMOVUPS      64(DX), Z17
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -860,6 +888,8 @@ blocks:
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      128(DX), Z16
 	VMOVUPS      192(DX), Z17
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VBROADCASTSS 4(AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -886,6 +916,8 @@ blocks:
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      256(DX), Z16
 	VMOVUPS      320(DX), Z17
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VBROADCASTSS 8(AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -912,6 +944,8 @@ blocks:
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      384(DX), Z16
 	VMOVUPS      448(DX), Z17
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VBROADCASTSS 12(AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -950,6 +984,8 @@ after_blocks:
 singles:
 	VMOVUPS      (DX), Z16
 	VMOVUPS      64(DX), Z17
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -981,55 +1017,59 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (AX)(CX*4), BX
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS (AX)(CX*1), Z2, Z2
+	VADDPS 64(AX)(CX*1), Z3, Z3
+	VADDPS (AX)(CX*2), Z4, Z4
+	VADDPS 64(AX)(CX*2), Z5, Z5
+	VADDPS (AX)(DX*1), Z6, Z6
+	VADDPS 64(AX)(DX*1), Z7, Z7
+	VADDPS (BX), Z8, Z8
+	VADDPS 64(BX), Z9, Z9
+	VADDPS (BX)(CX*1), Z10, Z10
+	VADDPS 64(BX)(CX*1), Z11, Z11
+	VADDPS (BX)(CX*2), Z12, Z12
+	VADDPS 64(BX)(CX*2), Z13, Z13
+	VADDPS (BX)(DX*1), Z14, Z14
+	VADDPS 64(BX)(DX*1), Z15, Z15
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), DX
-	LEAQ    (CX)(CX*2), BX
-	LEAQ    (AX)(CX*4), SI
-	TESTQ   DX, DX
-	JZ      store
-	VADDPS  (AX), Z0, Z0
-	VADDPS  64(AX), Z1, Z1
-	VADDPS  (AX)(CX*1), Z2, Z2
-	VADDPS  64(AX)(CX*1), Z3, Z3
-	VADDPS  (AX)(CX*2), Z4, Z4
-	VADDPS  64(AX)(CX*2), Z5, Z5
-	VADDPS  (AX)(BX*1), Z6, Z6
-	VADDPS  64(AX)(BX*1), Z7, Z7
-	VADDPS  (SI), Z8, Z8
-	VADDPS  64(SI), Z9, Z9
-	VADDPS  (SI)(CX*1), Z10, Z10
-	VADDPS  64(SI)(CX*1), Z11, Z11
-	VADDPS  (SI)(CX*2), Z12, Z12
-	VADDPS  64(SI)(CX*2), Z13, Z13
-	VADDPS  (SI)(BX*1), Z14, Z14
-	VADDPS  64(SI)(BX*1), Z15, Z15
-
-store:
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(CX*4), BX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, (AX)(CX*1)
 	VMOVUPS Z3, 64(AX)(CX*1)
 	VMOVUPS Z4, (AX)(CX*2)
 	VMOVUPS Z5, 64(AX)(CX*2)
-	VMOVUPS Z6, (AX)(BX*1)
-	VMOVUPS Z7, 64(AX)(BX*1)
-	VMOVUPS Z8, (SI)
-	VMOVUPS Z9, 64(SI)
-	VMOVUPS Z10, (SI)(CX*1)
-	VMOVUPS Z11, 64(SI)(CX*1)
-	VMOVUPS Z12, (SI)(CX*2)
-	VMOVUPS Z13, 64(SI)(CX*2)
-	VMOVUPS Z14, (SI)(BX*1)
-	VMOVUPS Z15, 64(SI)(BX*1)
+	VMOVUPS Z6, (AX)(DX*1)
+	VMOVUPS Z7, 64(AX)(DX*1)
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	VMOVUPS Z10, (BX)(CX*1)
+	VMOVUPS Z11, 64(BX)(CX*1)
+	VMOVUPS Z12, (BX)(CX*2)
+	VMOVUPS Z13, 64(BX)(CX*2)
+	VMOVUPS Z14, (BX)(DX*1)
+	VMOVUPS Z15, 64(BX)(DX*1)
 	VZEROUPPER
 	RET
 
-// func tile4x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-49
+// func tile4x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -1050,6 +1090,8 @@ TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-49
 blocks:
 	VMOVUPS      (DX), Z8
 	VMOVUPS      64(DX), Z9
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -1064,6 +1106,8 @@ blocks:
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      128(DX), Z8
 	VMOVUPS      192(DX), Z9
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VBROADCASTSS 4(AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -1078,6 +1122,8 @@ blocks:
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      256(DX), Z8
 	VMOVUPS      320(DX), Z9
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VBROADCASTSS 8(AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -1092,6 +1138,8 @@ blocks:
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      384(DX), Z8
 	VMOVUPS      448(DX), Z9
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VBROADCASTSS 12(AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -1117,6 +1165,8 @@ after_blocks:
 singles:
 	VMOVUPS      (DX), Z8
 	VMOVUPS      64(DX), Z9
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -1135,38 +1185,41 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS (AX)(CX*1), Z2, Z2
+	VADDPS 64(AX)(CX*1), Z3, Z3
+	VADDPS (AX)(CX*2), Z4, Z4
+	VADDPS 64(AX)(CX*2), Z5, Z5
+	VADDPS (AX)(DX*1), Z6, Z6
+	VADDPS 64(AX)(DX*1), Z7, Z7
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), DX
-	LEAQ    (CX)(CX*2), BX
-	TESTQ   DX, DX
-	JZ      store
-	VADDPS  (AX), Z0, Z0
-	VADDPS  64(AX), Z1, Z1
-	VADDPS  (AX)(CX*1), Z2, Z2
-	VADDPS  64(AX)(CX*1), Z3, Z3
-	VADDPS  (AX)(CX*2), Z4, Z4
-	VADDPS  64(AX)(CX*2), Z5, Z5
-	VADDPS  (AX)(BX*1), Z6, Z6
-	VADDPS  64(AX)(BX*1), Z7, Z7
-
-store:
+	LEAQ    (CX)(CX*2), DX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, (AX)(CX*1)
 	VMOVUPS Z3, 64(AX)(CX*1)
 	VMOVUPS Z4, (AX)(CX*2)
 	VMOVUPS Z5, 64(AX)(CX*2)
-	VMOVUPS Z6, (AX)(BX*1)
-	VMOVUPS Z7, 64(AX)(BX*1)
+	VMOVUPS Z6, (AX)(DX*1)
+	VMOVUPS Z7, 64(AX)(DX*1)
 	VZEROUPPER
 	RET
 
-// func tile2x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-49
+// func tile2x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -1182,6 +1235,8 @@ TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-49
 blocks:
 	VMOVUPS      (DX), Z4
 	VMOVUPS      64(DX), Z5
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -1190,6 +1245,8 @@ blocks:
 	VFMADD231PS  Z5, Z6, Z3
 	VMOVUPS      128(DX), Z4
 	VMOVUPS      192(DX), Z5
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VBROADCASTSS 4(AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -1198,6 +1255,8 @@ blocks:
 	VFMADD231PS  Z5, Z6, Z3
 	VMOVUPS      256(DX), Z4
 	VMOVUPS      320(DX), Z5
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VBROADCASTSS 8(AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -1206,6 +1265,8 @@ blocks:
 	VFMADD231PS  Z5, Z6, Z3
 	VMOVUPS      384(DX), Z4
 	VMOVUPS      448(DX), Z5
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VBROADCASTSS 12(AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -1225,6 +1286,8 @@ after_blocks:
 singles:
 	VMOVUPS      (DX), Z4
 	VMOVUPS      64(DX), Z5
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -1237,19 +1300,21 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS (AX)(CX*1), Z2, Z2
+	VADDPS 64(AX)(CX*1), Z3, Z3
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), DX
-	TESTQ   DX, DX
-	JZ      store
-	VADDPS  (AX), Z0, Z0
-	VADDPS  64(AX), Z1, Z1
-	VADDPS  (AX)(CX*1), Z2, Z2
-	VADDPS  64(AX)(CX*1), Z3, Z3
-
-store:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, (AX)(CX*1)
@@ -1257,9 +1322,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-49
+// func tile1x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-64
 	MOVQ   a+0(FP), AX
 	MOVQ   lda+8(FP), CX
 	MOVQ   b+16(FP), DX
@@ -1273,21 +1338,29 @@ TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-49
 blocks:
 	VMOVUPS      (DX), Z2
 	VMOVUPS      64(DX), Z3
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	VMOVUPS      128(DX), Z2
 	VMOVUPS      192(DX), Z3
+	PREFETCHT0   640(DX)
+	PREFETCHT0   704(DX)
 	VBROADCASTSS 4(AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	VMOVUPS      256(DX), Z2
 	VMOVUPS      320(DX), Z3
+	PREFETCHT0   768(DX)
+	PREFETCHT0   832(DX)
 	VBROADCASTSS 8(AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	VMOVUPS      384(DX), Z2
 	VMOVUPS      448(DX), Z3
+	PREFETCHT0   896(DX)
+	PREFETCHT0   960(DX)
 	VBROADCASTSS 12(AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
@@ -1304,6 +1377,8 @@ after_blocks:
 singles:
 	VMOVUPS      (DX), Z2
 	VMOVUPS      64(DX), Z3
+	PREFETCHT0   512(DX)
+	PREFETCHT0   576(DX)
 	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
@@ -1313,17 +1388,19 @@ singles:
 	JGE          singles
 
 after_singles:
-	ADDQ    $0x01, BX
+	ADDQ   $0x01, BX
+	MOVQ   d+48(FP), AX
+	MOVQ   ldd+56(FP), CX
+	TESTQ  AX, AX
+	JZ     store
+	SHLQ   $0x02, CX
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+
+store:
 	MOVQ    c+24(FP), AX
 	MOVQ    ldc+32(FP), CX
 	SHLQ    $0x02, CX
-	MOVBQZX add+48(FP), CX
-	TESTQ   CX, CX
-	JZ      store
-	VADDPS  (AX), Z0, Z0
-	VADDPS  64(AX), Z1, Z1
-
-store:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VZEROUPPER

@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func tile8x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-TEXT ·tile8x8NEON(SB), NOSPLIT, $0-49
+// func tile8x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+TEXT ·tile8x8NEON(SB), NOSPLIT, $0-64
 	MOVD a+0(FP), R4
 	MOVD lda+8(FP), R3
 	MOVD b+16(FP), R1
@@ -151,42 +151,43 @@ after_singles:
 	ADD $1, R2, R2
 	MOVD c+24(FP), R0
 	MOVD ldc+32(FP), R3
-	MOVBU add+48(FP), R5
+	MOVD d+48(FP), R6
+	MOVD ldd+56(FP), R7
 	LSL $2, R3, R3
-	CBZ R5, store
-	MOVD R0, R6
+	CBZ R6, store
+	LSL $2, R7, R7
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d400 // FADD V0.4S, V0.4S, V24.4S
 	WORD $0x4e39d421 // FADD V1.4S, V1.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d442 // FADD V2.4S, V2.4S, V24.4S
 	WORD $0x4e39d463 // FADD V3.4S, V3.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d484 // FADD V4.4S, V4.4S, V24.4S
 	WORD $0x4e39d4a5 // FADD V5.4S, V5.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d4c6 // FADD V6.4S, V6.4S, V24.4S
 	WORD $0x4e39d4e7 // FADD V7.4S, V7.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d508 // FADD V8.4S, V8.4S, V24.4S
 	WORD $0x4e39d529 // FADD V9.4S, V9.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d54a // FADD V10.4S, V10.4S, V24.4S
 	WORD $0x4e39d56b // FADD V11.4S, V11.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d58c // FADD V12.4S, V12.4S, V24.4S
 	WORD $0x4e39d5ad // FADD V13.4S, V13.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d5ce // FADD V14.4S, V14.4S, V24.4S
 	WORD $0x4e39d5ef // FADD V15.4S, V15.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 store:
 	VST1 [V0.B16, V1.B16], (R0)
 	ADD R3, R0, R0
@@ -206,8 +207,8 @@ store:
 	ADD R3, R0, R0
 	RET
 
-// func tile4x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-TEXT ·tile4x8NEON(SB), NOSPLIT, $0-49
+// func tile4x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+TEXT ·tile4x8NEON(SB), NOSPLIT, $0-64
 	MOVD a+0(FP), R4
 	MOVD lda+8(FP), R3
 	MOVD b+16(FP), R1
@@ -293,26 +294,27 @@ after_singles:
 	ADD $1, R2, R2
 	MOVD c+24(FP), R0
 	MOVD ldc+32(FP), R3
-	MOVBU add+48(FP), R5
+	MOVD d+48(FP), R6
+	MOVD ldd+56(FP), R7
 	LSL $2, R3, R3
-	CBZ R5, store
-	MOVD R0, R6
+	CBZ R6, store
+	LSL $2, R7, R7
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d400 // FADD V0.4S, V0.4S, V24.4S
 	WORD $0x4e39d421 // FADD V1.4S, V1.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d442 // FADD V2.4S, V2.4S, V24.4S
 	WORD $0x4e39d463 // FADD V3.4S, V3.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d484 // FADD V4.4S, V4.4S, V24.4S
 	WORD $0x4e39d4a5 // FADD V5.4S, V5.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d4c6 // FADD V6.4S, V6.4S, V24.4S
 	WORD $0x4e39d4e7 // FADD V7.4S, V7.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 store:
 	VST1 [V0.B16, V1.B16], (R0)
 	ADD R3, R0, R0
@@ -324,8 +326,8 @@ store:
 	ADD R3, R0, R0
 	RET
 
-// func tile2x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-TEXT ·tile2x8NEON(SB), NOSPLIT, $0-49
+// func tile2x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+TEXT ·tile2x8NEON(SB), NOSPLIT, $0-64
 	MOVD a+0(FP), R4
 	MOVD lda+8(FP), R3
 	MOVD b+16(FP), R1
@@ -381,18 +383,19 @@ after_singles:
 	ADD $1, R2, R2
 	MOVD c+24(FP), R0
 	MOVD ldc+32(FP), R3
-	MOVBU add+48(FP), R5
+	MOVD d+48(FP), R6
+	MOVD ldd+56(FP), R7
 	LSL $2, R3, R3
-	CBZ R5, store
-	MOVD R0, R6
+	CBZ R6, store
+	LSL $2, R7, R7
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d400 // FADD V0.4S, V0.4S, V24.4S
 	WORD $0x4e39d421 // FADD V1.4S, V1.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d442 // FADD V2.4S, V2.4S, V24.4S
 	WORD $0x4e39d463 // FADD V3.4S, V3.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 store:
 	VST1 [V0.B16, V1.B16], (R0)
 	ADD R3, R0, R0
@@ -400,8 +403,8 @@ store:
 	ADD R3, R0, R0
 	RET
 
-// func tile1x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
-TEXT ·tile1x8NEON(SB), NOSPLIT, $0-49
+// func tile1x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
+TEXT ·tile1x8NEON(SB), NOSPLIT, $0-64
 	MOVD a+0(FP), R4
 	MOVD lda+8(FP), R3
 	MOVD b+16(FP), R1
@@ -442,14 +445,15 @@ after_singles:
 	ADD $1, R2, R2
 	MOVD c+24(FP), R0
 	MOVD ldc+32(FP), R3
-	MOVBU add+48(FP), R5
+	MOVD d+48(FP), R6
+	MOVD ldd+56(FP), R7
 	LSL $2, R3, R3
-	CBZ R5, store
-	MOVD R0, R6
+	CBZ R6, store
+	LSL $2, R7, R7
 	VLD1 (R6), [V24.B16, V25.B16]
 	WORD $0x4e38d400 // FADD V0.4S, V0.4S, V24.4S
 	WORD $0x4e39d421 // FADD V1.4S, V1.4S, V25.4S
-	ADD R3, R6, R6
+	ADD R7, R6, R6
 store:
 	VST1 [V0.B16, V1.B16], (R0)
 	ADD R3, R0, R0

@@ -4,47 +4,47 @@
 
 package gemm
 
-// tile6x16AVX2 sets (or adds to) a 6 x 16 tile at c, of row stride ldc, the product of 6 rows of k floats at a, of row stride lda, and a panel of k x 16 at b.
+// tile6x16AVX2 sets a 6 x 16 tile at c, of row stride ldc, to the product of 6 rows of k floats at a, of row stride lda, and a panel of k x 16 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile6x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile6x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile4x16AVX2 sets (or adds to) a 4 x 16 tile at c, of row stride ldc, the product of 4 rows of k floats at a, of row stride lda, and a panel of k x 16 at b.
+// tile4x16AVX2 sets a 4 x 16 tile at c, of row stride ldc, to the product of 4 rows of k floats at a, of row stride lda, and a panel of k x 16 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile4x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile4x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile2x16AVX2 sets (or adds to) a 2 x 16 tile at c, of row stride ldc, the product of 2 rows of k floats at a, of row stride lda, and a panel of k x 16 at b.
+// tile2x16AVX2 sets a 2 x 16 tile at c, of row stride ldc, to the product of 2 rows of k floats at a, of row stride lda, and a panel of k x 16 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile2x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile2x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile1x16AVX2 sets (or adds to) a 1 x 16 tile at c, of row stride ldc, the product of 1 rows of k floats at a, of row stride lda, and a panel of k x 16 at b.
+// tile1x16AVX2 sets a 1 x 16 tile at c, of row stride ldc, to the product of 1 rows of k floats at a, of row stride lda, and a panel of k x 16 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile1x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile1x16AVX2(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile12x32AVX512 sets (or adds to) a 12 x 32 tile at c, of row stride ldc, the product of 12 rows of k floats at a, of row stride lda, and a panel of k x 32 at b.
+// tile12x32AVX512 sets a 12 x 32 tile at c, of row stride ldc, to the product of 12 rows of k floats at a, of row stride lda, and a panel of k x 32 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile12x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile12x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile8x32AVX512 sets (or adds to) a 8 x 32 tile at c, of row stride ldc, the product of 8 rows of k floats at a, of row stride lda, and a panel of k x 32 at b.
+// tile8x32AVX512 sets a 8 x 32 tile at c, of row stride ldc, to the product of 8 rows of k floats at a, of row stride lda, and a panel of k x 32 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile8x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile8x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile4x32AVX512 sets (or adds to) a 4 x 32 tile at c, of row stride ldc, the product of 4 rows of k floats at a, of row stride lda, and a panel of k x 32 at b.
+// tile4x32AVX512 sets a 4 x 32 tile at c, of row stride ldc, to the product of 4 rows of k floats at a, of row stride lda, and a panel of k x 32 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile4x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile4x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile2x32AVX512 sets (or adds to) a 2 x 32 tile at c, of row stride ldc, the product of 2 rows of k floats at a, of row stride lda, and a panel of k x 32 at b.
+// tile2x32AVX512 sets a 2 x 32 tile at c, of row stride ldc, to the product of 2 rows of k floats at a, of row stride lda, and a panel of k x 32 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile2x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile2x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile1x32AVX512 sets (or adds to) a 1 x 32 tile at c, of row stride ldc, the product of 1 rows of k floats at a, of row stride lda, and a panel of k x 32 at b.
+// tile1x32AVX512 sets a 1 x 32 tile at c, of row stride ldc, to the product of 1 rows of k floats at a, of row stride lda, and a panel of k x 32 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile1x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile1x32AVX512(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)

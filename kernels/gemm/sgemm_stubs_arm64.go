@@ -4,22 +4,22 @@
 
 package gemm
 
-// tile8x8NEON sets (or adds to) a 8 x 8 tile at c, of row stride ldc, the product of 8 rows of k floats at a, of row stride lda, and a panel of k x 8 at b.
+// tile8x8NEON sets a 8 x 8 tile at c, of row stride ldc, to the product of 8 rows of k floats at a, of row stride lda, and a panel of k x 8 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile8x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile8x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile4x8NEON sets (or adds to) a 4 x 8 tile at c, of row stride ldc, the product of 4 rows of k floats at a, of row stride lda, and a panel of k x 8 at b.
+// tile4x8NEON sets a 4 x 8 tile at c, of row stride ldc, to the product of 4 rows of k floats at a, of row stride lda, and a panel of k x 8 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile4x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile4x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile2x8NEON sets (or adds to) a 2 x 8 tile at c, of row stride ldc, the product of 2 rows of k floats at a, of row stride lda, and a panel of k x 8 at b.
+// tile2x8NEON sets a 2 x 8 tile at c, of row stride ldc, to the product of 2 rows of k floats at a, of row stride lda, and a panel of k x 8 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile2x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile2x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
 
-// tile1x8NEON sets (or adds to) a 1 x 8 tile at c, of row stride ldc, the product of 1 rows of k floats at a, of row stride lda, and a panel of k x 8 at b.
+// tile1x8NEON sets a 1 x 8 tile at c, of row stride ldc, to the product of 1 rows of k floats at a, of row stride lda, and a panel of k x 8 at b, plus the tile at d, of row stride ldd, unless d is nil.
 //
 //go:noescape
-func tile1x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, add bool)
+func tile1x8NEON(a *float32, lda int, b *float32, c *float32, ldc int, k int, d *float32, ldd int)
