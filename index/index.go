@@ -106,7 +106,8 @@ type Compacter interface {
 type Chunk = []byte
 
 // Index is one engine's state. It is safe for concurrent use: searches run
-// beside inserts and deletes and see each of them whole or not at all.
+// beside inserts and deletes and see each of them whole or not at all; which of
+// them beside it an answer has is open, so that there may be hits of two times.
 type Index interface {
 	// Insert adds row i of v under ordinals[i]; an ordinal that is there
 	// already is replaced. It refuses vectors of another space (ErrSpace)

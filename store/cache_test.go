@@ -343,7 +343,7 @@ func TestCacheCrash(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	m := testManifest(64, 1)
 	s, c := cacheOf(t, mem, MinCacheBytes)
-	for i := range 40 {
+	for i := range fewer(40) {
 		fill(t, c, m, false, 100*i, 100)
 		if i%6 > 0 {
 			continue
@@ -373,7 +373,7 @@ func TestCacheConcurrency(t *testing.T) {
 	for worker := range 4 {
 		group.Go(func() {
 			rng := rand.New(rand.NewPCG(1, uint64(worker)))
-			for range 60 {
+			for range fewer(60) {
 				from := rng.IntN(3000)
 				if rng.IntN(2) == 0 {
 					fill(t, c, m, rng.IntN(4) == 0, from, 1+rng.IntN(150))

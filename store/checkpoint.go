@@ -18,68 +18,6 @@ import (
 // log up to the checkpoint's sequence. Pebble's log keeps that order over a
 // crash: where the header is, the chunks are.
 
-// due wakes the worker when enough has changed since the last checkpoint.
-func (s *Store) due(c *Collection) {
-	every := int64(s.options.CheckpointEvery)
-	if every < 0 || c.damage != nil {
-		return
-	}
-	if c.changed.Load() < max(every, int64(c.current().live/5)) {
-		return
-	}
-	select {
-	case s.checkpoints <- c:
-	default: // the worker is busy; a later write asks again
-	}
-}
-
-// work checkpoints collections that are due until ctx ends.
-func (s *Store) work(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case c := <-s.checkpoints:
-			if c.changed.Load() < int64(s.options.CheckpointEvery) {
-				continue // asked for more than once
-			}
-			if err := c.maintain(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("store: checkpoint failed; the log is kept and the next start replays it", "collection", c.name, "error", err)
-			}
-		}
-	}
-}
-
-// maintain is one round of background work on a collection.
-func (c *Collection) maintain(ctx context.Context) error {
-	if err := c.begin(); err != nil {
-		return nil // it ended meanwhile: there is nothing left to do
-	}
-	defer c.end()
-	if err := c.compact(ctx); err != nil {
-		return err
-	}
-	if err := c.checkpoint(ctx); err != nil {
-		return err
-	}
-	c.store.tryMarks()
-	return nil
-}
-
-// compact asks an engine to let go of its tombstones when they weigh enough.
-func (c *Collection) compact(ctx context.Context) error {
-	stats := c.serving.graph.Stats()
-	graph, ok := c.serving.graph.(index.Compacter)
-	if !ok || !stats.Crowded() {
-		return nil
-	}
-	if err := graph.Compact(ctx); err != nil {
-		return fmt.Errorf("collection %q: compact: %w", c.name, err)
-	}
-	c.store.log.Debug("store: graph compacted", "collection", c.name, "removed", stats.Deleted)
-	return nil
-}
-
 // checkpoint saves the graph where it changed since the last time.
 func (c *Collection) checkpoint(ctx context.Context) error {
 	c.checkpointMu.Lock()

@@ -87,8 +87,8 @@ func TestDiskErrors(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	deaths, injected, acked := 0, 0, 0
-	for next := 0; next < *errorPoints; {
-		cmd, out, stderr := startChild(t, fmt.Sprintf("errors %d %d %d", seed, next, *errorPoints))
+	for next := 0; next < fewer(*errorPoints); {
+		cmd, out, stderr := startChild(t, fmt.Sprintf("errors %d %d %d", seed, next, fewer(*errorPoints)))
 		last, struck := next-1, false
 		scanner := bufio.NewScanner(out)
 		for scanner.Scan() {

@@ -88,30 +88,41 @@ func decodeHead(record []byte) (head, error) {
 	}, nil
 }
 
-// decodeDocument reads a record; the document owns its memory.
-func decodeDocument(id ID, record []byte) (Document, head, error) {
-	h, err := decodeHead(record)
-	if err != nil {
-		return Document{}, head{}, err
+// splitDocument finds the parts of a record within it; payload is nil where
+// there is none.
+func splitDocument(record []byte) (h head, text []byte, hasText bool, payload []byte, err error) {
+	if h, err = decodeHead(record); err != nil {
+		return head{}, nil, false, nil, err
 	}
 	flags, rest := record[headFlags], record[headLength:]
 	if flags&^(flagText|flagPayload) != 0 {
-		return Document{}, head{}, fmt.Errorf("%w: document with flags %#x", errRecord, flags)
+		return head{}, nil, false, nil, fmt.Errorf("%w: document with flags %#x", errRecord, flags)
 	}
-	d := Document{ID: id, Version: h.version}
-	if flags&flagText != 0 {
+	if hasText = flags&flagText != 0; hasText {
 		length, n := binary.Uvarint(rest)
 		if n <= 0 || length > uint64(len(rest)-n) {
-			return Document{}, head{}, fmt.Errorf("%w: text of a document runs past its end", errRecord)
+			return head{}, nil, false, nil, fmt.Errorf("%w: text of a document runs past its end", errRecord)
 		}
-		d.HasText, d.Text = true, string(rest[n:n+int(length)])
-		rest = rest[n+int(length):]
+		text, rest = rest[n:n+int(length)], rest[n+int(length):]
 	}
-	switch {
-	case flags&flagPayload != 0 && len(rest) > 0:
-		d.Payload = append([]byte(nil), rest...)
-	case flags&flagPayload != 0 || len(rest) > 0:
-		return Document{}, head{}, fmt.Errorf("%w: document with %d bytes behind its text", errRecord, len(rest))
+	if hasPayload := flags&flagPayload != 0; hasPayload != (len(rest) > 0) {
+		return head{}, nil, false, nil, fmt.Errorf("%w: document with %d bytes behind its text", errRecord, len(rest))
+	}
+	if len(rest) > 0 {
+		payload = rest
+	}
+	return h, text, hasText, payload, nil
+}
+
+// decodeDocument reads a record; the document owns its memory.
+func decodeDocument(id ID, record []byte) (Document, head, error) {
+	h, text, hasText, payload, err := splitDocument(record)
+	if err != nil {
+		return Document{}, head{}, err
+	}
+	d := Document{ID: id, Version: h.version, HasText: hasText, Text: string(text)}
+	if payload != nil {
+		d.Payload = append([]byte(nil), payload...)
 	}
 	return d, h, nil
 }

@@ -17,7 +17,8 @@ import (
 // Collection is an open collection. It is safe for concurrent use, and one
 // value serves everybody who opens it.
 //
-// Locks, in the order in which they are taken: life, points, mu. No lock but
+// Locks, in the order in which they are taken: life, points, mu; past is taken
+// alone. No lock but
 // life and the ids of a write's own points is held over a sync, so that
 // concurrent writers share syncs.
 type Collection struct {
@@ -32,6 +33,7 @@ type Collection struct {
 	gone error        // guarded by life: why there are no more operations
 
 	points pointLocks
+	past   past // what searches may still find as it was
 
 	mu    sync.Mutex
 	state state // of the last batch applied to Pebble, synced or not
@@ -49,6 +51,7 @@ type Collection struct {
 func newCollection(s *Store, name string, record collectionRecord, g *generation) *Collection {
 	c := &Collection{store: s, name: name, number: record.Number, createdAt: record.CreatedAt, serving: g}
 	c.points.init()
+	c.past.init()
 	return c
 }
 
@@ -101,7 +104,8 @@ func (c *Collection) describe() (Description, error) {
 	if c.damage == nil {
 		d.Points = int(c.current().live)
 		d.Index = c.serving.graph.Stats()
-		d.Indexed, d.Deleted = d.Index.Live, d.Index.Deleted
+		// A write's new vectors are in the index before the old ones go.
+		d.Indexed, d.Deleted = min(d.Index.Live, d.Points), d.Index.Deleted
 	}
 	return d, nil
 }
@@ -210,6 +214,8 @@ func (c *Collection) commit(ctx context.Context, changes []change, whole compat.
 			existed++
 		}
 	}
+	before := c.past.keep(c.store.db, replaced(changes))
+	defer func() { err = errors.Join(err, c.past.leave(before)) }()
 	w, err := c.apply(changes)
 	if err != nil {
 		return 0, 0, err
@@ -255,6 +261,16 @@ func (c *Collection) readOld(changes []change) ([]change, error) {
 		kept = append(kept, ch)
 	}
 	return kept, nil
+}
+
+// replaced is the ordinals that changes make go.
+func replaced(changes []change) (ordinals []uint32) {
+	for i := range changes {
+		if changes[i].existed && !changes[i].unmoved {
+			ordinals = append(ordinals, changes[i].old.ordinal)
+		}
+	}
+	return ordinals
 }
 
 // written is a batch that Pebble has and the disk perhaps not yet.
@@ -368,15 +384,15 @@ func (c *Collection) raiseDurable(sequence uint64) {
 }
 
 // index brings a durable batch into the graph. New vectors come before old
-// ones go, so that a point is always found.
+// ones go, so that a point is always found, and for a moment twice.
 func (c *Collection) index(ctx context.Context, w written, whole compat.Vectors) error {
 	err := c.insert(context.WithoutCancel(ctx), w, whole)
+	c.serving.graph.Delete(w.removed)
 	if err != nil {
 		c.behind.Store(true)
 		c.store.log.Error("store: the index refused a stored vector; the next start brings it in", "collection", c.name, "sequence", w.sequence, "error", err)
 		return fmt.Errorf("collection %q: batch %d is stored, but not yet searchable; restart: %w", c.name, w.sequence, err)
 	}
-	c.serving.graph.Delete(w.removed)
 	c.applied.finish(w.sequence)
 	return nil
 }

@@ -418,7 +418,7 @@ func crash(t *testing.T, points int, control bool) (verified int, failures []err
 
 // An acknowledged write survives every crash, and batches are whole.
 func TestCrash(t *testing.T) {
-	verified, failures := crash(t, *crashPoints, false)
+	verified, failures := crash(t, fewer(*crashPoints), false)
 	t.Logf("%d crash points, %d failures", verified, len(failures))
 	for _, err := range failures {
 		t.Error(err)

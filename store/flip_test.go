@@ -105,7 +105,7 @@ func TestBitFlips(t *testing.T) {
 		}
 		outcomes := map[string]int{}
 		t.Logf("%s: %v", kind, kinds[kind])
-		for range *flips {
+		for range fewer(*flips) {
 			path := kinds[kind][rng.IntN(len(kinds[kind]))]
 			content, err := readFile(mem, path)
 			if err != nil {

@@ -21,7 +21,7 @@ type Options struct {
 	// CheckpointEvery is the number of changed points after which a
 	// collection's graph is checkpointed in the background; the interval grows
 	// to a fifth of the collection where that is more. 0: 10,000.
-	// Negative: at Close only.
+	// Negative: at Close only, and no graph is compacted.
 	CheckpointEvery int
 	// MinFreeBytes is the free space of the disk below which writes are refused
 	// with ErrDiskFull. 0: 256 MiB. Negative: never refused.

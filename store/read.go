@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -95,32 +96,34 @@ func (c *Collection) Vector(ctx context.Context, id ID) (v compat.Vectors, err e
 // errStop ends a walk before its end.
 var errStop = errors.New("stop")
 
+// entry is a document as it lies in Pebble. Its record is valid until the
+// function that it is given to returns.
+type entry struct {
+	id     ID
+	head   head
+	record []byte
+}
+
 // walk calls f for every document that the filter admits, in the order of ids,
-// from an id on where that is not nil. f may return errStop.
-func (c *Collection) walk(ctx context.Context, reader pebble.Reader, from *ID, flt *filter.Filter, f func(d Document, h head) error) error {
-	prefix := prefixKey(familyDocument, c.number)
-	var start []byte
-	if from != nil {
-		start = documentKey(c.number, *from)
-	}
-	steps := 0
-	err := scan(reader, prefix, start, func(key, value []byte) error {
-		if steps++; steps%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		id, err := decodeID(key[len(prefix):])
-		if err != nil {
-			return readError(c.name, "document key", err)
-		}
-		d, h, err := decodeDocument(id, value)
+// from an id on where that is not nil. f may return errStop. A filter that names
+// the ids of all that it admits costs no more than to look these up.
+func (c *Collection) walk(ctx context.Context, reader pebble.Reader, from *ID, flt *filter.Filter, f func(e entry) error) error {
+	visit := func(id ID, record []byte) error {
+		h, _, _, payload, err := splitDocument(record)
 		if err != nil {
 			return readError(c.name, "document "+id.String(), err)
 		}
-		if admitted, err := c.admits(flt, &d); err != nil || !admitted {
+		if admitted, err := c.admits(flt, id, payload); err != nil || !admitted {
 			return err
 		}
-		return f(d, h)
-	})
+		return f(entry{id: id, head: h, record: record})
+	}
+	var err error
+	if ids, ok := flt.IDs(); ok {
+		err = c.visitSome(ctx, reader, from, ids, visit)
+	} else {
+		err = c.visitAll(ctx, reader, from, visit)
+	}
 	if errors.Is(err, errStop) {
 		return nil
 	}
@@ -130,20 +133,78 @@ func (c *Collection) walk(ctx context.Context, reader pebble.Reader, from *ID, f
 	return err
 }
 
-// admits evaluates a filter on a document; nil admits all.
-func (c *Collection) admits(flt *filter.Filter, d *Document) (bool, error) {
+// visitAll calls f for every document from an id on.
+func (c *Collection) visitAll(ctx context.Context, reader pebble.Reader, from *ID, f func(id ID, record []byte) error) error {
+	prefix := prefixKey(familyDocument, c.number)
+	var start []byte
+	if from != nil {
+		start = documentKey(c.number, *from)
+	}
+	steps := 0
+	return scan(reader, prefix, start, func(key, value []byte) error {
+		if steps++; steps%256 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		id, err := decodeID(key[len(prefix):])
+		if err != nil {
+			return readError(c.name, "document key", err)
+		}
+		return f(id, value)
+	})
+}
+
+// visitSome calls f for the documents of some ids (uint64 or string), in the
+// order of ids, from an id on.
+func (c *Collection) visitSome(ctx context.Context, reader pebble.Reader, from *ID, values []any, f func(id ID, record []byte) error) error {
+	ids := make([]ID, 0, len(values))
+	for _, value := range values {
+		var id ID
+		switch v := value.(type) {
+		case uint64:
+			id = NumID(v)
+		case string:
+			var err error
+			if id, err = StringID(v); err != nil {
+				continue // no document has it
+			}
+		}
+		if from == nil || id.Compare(*from) >= 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, ID.Compare)
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		record, err := get(reader, documentKey(c.number, id))
+		if err != nil {
+			return readError(c.name, "document "+id.String(), err)
+		}
+		if record == nil {
+			continue
+		}
+		if err := f(id, record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// admits evaluates a filter on a document's id and payload; nil admits all.
+func (c *Collection) admits(flt *filter.Filter, id ID, payload []byte) (bool, error) {
 	if flt == nil {
 		return true, nil
 	}
-	var payload map[string]any
-	if len(d.Payload) > 0 {
-		decoder := json.NewDecoder(bytes.NewReader(d.Payload))
+	var object map[string]any
+	if len(payload) > 0 && flt.ReadsPayload() {
+		decoder := json.NewDecoder(bytes.NewReader(payload))
 		decoder.UseNumber()
-		if err := decoder.Decode(&payload); err != nil {
-			return false, c.damaged("payload of "+d.ID.String(), "%v", err)
+		if err := decoder.Decode(&object); err != nil {
+			return false, c.damaged("payload of "+id.String(), "%v", err)
 		}
 	}
-	return flt.Match(d.ID.Value(), payload), nil
+	return flt.Match(id.Value(), object), nil
 }
 
 // Count is the number of documents that a filter admits; nil admits all.
@@ -157,7 +218,7 @@ func (c *Collection) Count(ctx context.Context, f *filter.Filter) (n int, err er
 		return int(c.current().live), nil
 	}
 	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
-		return c.walk(ctx, snapshot, nil, f, func(Document, head) error {
+		return c.walk(ctx, snapshot, nil, f, func(entry) error {
 			n++
 			return nil
 		})
@@ -169,8 +230,8 @@ func (c *Collection) Count(ctx context.Context, f *filter.Filter) (n int, err er
 // admits all. Errors are those of Get.
 func (c *Collection) Matching(ctx context.Context, f *filter.Filter) (ids []ID, err error) {
 	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
-		return c.walk(ctx, snapshot, nil, f, func(d Document, _ head) error {
-			ids = append(ids, d.ID)
+		return c.walk(ctx, snapshot, nil, f, func(e entry) error {
+			ids = append(ids, e.id)
 			return nil
 		})
 	})
@@ -188,15 +249,18 @@ func (c *Collection) Scroll(ctx context.Context, q ScrollQuery) (docs []Stored, 
 		from = &q.From
 	}
 	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
-		return c.walk(ctx, snapshot, from, q.Filter, func(d Document, h head) error {
+		return c.walk(ctx, snapshot, from, q.Filter, func(e entry) error {
 			if len(docs) == q.Limit {
-				next = &d.ID
+				next = &e.id
 				return errStop
 			}
-			stored := Stored{Document: d}
+			var stored Stored
+			var err error
+			if stored.Document, _, err = decodeDocument(e.id, e.record); err != nil {
+				return readError(c.name, "document "+e.id.String(), err)
+			}
 			if q.WithVector {
-				var err error
-				if stored.Vector, err = c.appendRow(snapshot, nil, h.ordinal); err != nil {
+				if stored.Vector, err = c.appendRow(snapshot, nil, e.head.ordinal); err != nil {
 					return err
 				}
 			}

@@ -14,10 +14,10 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// recover reads the catalog and the high-water file, and brings every
-// collection up.
-func (s *Store) recover(ctx context.Context) error {
-	high, err := s.readMarks()
+// recover reads the catalog and the high-water file, which a store that was
+// just created has not, and brings every collection up.
+func (s *Store) recover(ctx context.Context, created bool) error {
+	high, err := s.readMarks(created)
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,11 @@ func (s *Store) recover(ctx context.Context) error {
 }
 
 // readMarks reads the high-water file; without one there are no marks.
-func (s *Store) readMarks() (marks, error) {
+func (s *Store) readMarks(created bool) (marks, error) {
 	high, err := readMarks(s.fs, s.options.Dir)
+	if notExist(err) && created {
+		return marks{}, nil
+	}
 	if notExist(err) {
 		s.log.Warn("store: no high-water file: lost writes would not be noticed at this start", "directory", s.options.Dir)
 		return marks{}, nil

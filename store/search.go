@@ -12,23 +12,12 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// ordinalSet is the documents that a filter admits, as the index sees them.
-type ordinalSet struct{ bitmap *roaring.Bitmap }
-
-// Contains reports whether an ordinal is in the set.
-func (s ordinalSet) Contains(ordinal uint32) bool { return s.bitmap.Contains(ordinal) }
-
-// Count is the size of the set.
-func (s ordinalSet) Count() int { return int(s.bitmap.GetCardinality()) }
-
-// Each calls f for the ordinals, ascending, until f returns false.
-func (s ordinalSet) Each(f func(ordinal uint32) bool) { s.bitmap.Iterate(f) }
-
 // Search finds the nearest neighbours of one vector of the collection's space.
 // Hits are those of this moment: a point that changes beside the search is
-// found as it was or as it is, never twice. Errors: index.ErrSpace, and those
-// of Get.
-func (c *Collection) Search(ctx context.Context, q compat.Vectors, s SearchQuery) (SearchResult, error) {
+// found as it was or as it is, document, vector and score of one version; never
+// twice, and never not at all when both are wanted. Errors: index.ErrSpace, and
+// those of Get.
+func (c *Collection) Search(ctx context.Context, q compat.Vectors, s SearchQuery) (result SearchResult, err error) {
 	if err := c.begin(); err != nil {
 		return SearchResult{}, err
 	}
@@ -39,7 +28,9 @@ func (c *Collection) Search(ctx context.Context, q compat.Vectors, s SearchQuery
 	if err := c.checkSpace(q); err != nil {
 		return SearchResult{}, err
 	}
-	run := searchRun{c: c, query: s, exclude: make(map[ID]struct{}, len(s.Exclude))}
+	era := c.past.begin()
+	defer func() { err = errors.Join(err, c.past.end(era)) }()
+	run := searchRun{c: c, query: s, era: era, exclude: make(map[ID]struct{}, len(s.Exclude))}
 	for _, id := range s.Exclude {
 		run.exclude[id] = struct{}{}
 	}
@@ -69,100 +60,196 @@ type searchRun struct {
 	query      SearchQuery
 	exclude    map[ID]struct{}
 	skip, take int
+	era        *era
 	filtered   uint64 // the sequence at which the filter was evaluated
 }
 
-// admitted evaluates the filter over the collection.
-func (r *searchRun) admitted(ctx context.Context) (index.Filter, error) {
-	set := ordinalSet{bitmap: roaring.New()}
-	r.filtered = r.c.current().sequence
-	err := r.c.walk(ctx, r.c.store.db, nil, r.query.Filter, func(_ Document, h head) error {
-		set.bitmap.Add(h.ordinal)
-		return nil
-	})
-	return set, err
+// ordinalSet is the documents that a filter admits, as the index sees them:
+// those that it admitted when it was evaluated, and all that were written
+// after, whose hits are looked at again.
+type ordinalSet struct {
+	c      *Collection
+	bitmap *roaring.Bitmap // below after
+	after  uint64
 }
 
-// search asks the index and reads the hits' documents. Vectors that were
-// replaced or deleted since the index answered leave holes; then it asks for
-// as many more.
+// Contains reports whether an ordinal is in the set.
+func (s ordinalSet) Contains(ordinal uint32) bool {
+	return uint64(ordinal) >= s.after || s.bitmap.Contains(ordinal)
+}
+
+// Count is the size of the set.
+func (s ordinalSet) Count() int {
+	return int(s.bitmap.GetCardinality() + s.c.current().next - s.after)
+}
+
+// Each calls f for the ordinals, ascending, until f returns false.
+func (s ordinalSet) Each(f func(ordinal uint32) bool) {
+	more := true
+	s.bitmap.Iterate(func(ordinal uint32) bool {
+		more = f(ordinal)
+		return more
+	})
+	// To the last one that there is when it is reached: whoever sees an ordinal
+	// gone sees the one that has taken its place.
+	for ordinal := s.after; more && ordinal < s.c.current().next; ordinal++ {
+		more = f(uint32(ordinal))
+	}
+}
+
+// admitted evaluates the filter over the collection, and over what writes
+// replace in this moment.
+func (r *searchRun) admitted(ctx context.Context) (filter index.Filter, err error) {
+	c, now := r.c, r.c.current()
+	set := ordinalSet{c: c, bitmap: roaring.New(), after: now.next}
+	r.filtered = now.sequence
+	snapshot := c.store.db.NewSnapshot()
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	err = c.walk(ctx, snapshot, nil, r.query.Filter, func(e entry) error {
+		if uint64(e.head.ordinal) < set.after {
+			set.bitmap.Add(e.head.ordinal)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for ordinal, before := range c.past.all(r.era) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if uint64(ordinal) >= set.after || set.bitmap.Contains(ordinal) {
+			continue
+		}
+		id, ok, err := c.owner(before, ordinal)
+		if err == nil && ok {
+			_, ok, err = r.hit(before, id, index.Hit{Ordinal: ordinal}, true)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			set.bitmap.Add(ordinal)
+		}
+	}
+	return set, nil
+}
+
+// search asks the index and reads the hits' documents. Points that are found
+// as they were and as they are, and such that the filter admits no longer,
+// leave holes; then it asks for more.
 func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResult, error) {
 	for {
 		answer, err := r.c.serving.graph.Search(ctx, request)
 		if err != nil {
 			return SearchResult{}, fmt.Errorf("collection %q: search: %w", r.c.name, err)
 		}
-		hits, stale, err := r.resolve(ctx, answer.Hits)
+		hits, done, err := r.resolve(ctx, answer.Hits)
 		if err != nil {
 			return SearchResult{}, err
 		}
-		if stale == 0 || len(hits) == r.take || len(answer.Hits) < request.K {
+		if done || len(answer.Hits) < request.K {
 			return SearchResult{Hits: hits, Plan: answer.Plan}, nil
 		}
-		request.K += stale
+		request.K *= 2
 	}
 }
 
-// resolve turns ordinals into documents and counts those that are no more.
-func (r *searchRun) resolve(ctx context.Context, found []index.Hit) (hits []Hit, stale int, err error) {
+// resolve turns ordinals into documents. done says that more ordinals would
+// give no more hits.
+func (r *searchRun) resolve(ctx context.Context, found []index.Hit) (hits []Hit, done bool, err error) {
 	c := r.c
 	snapshot := c.store.db.NewSnapshot()
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	metric := c.serving.config.Metric
-	skip := r.skip
+	// In this order, see past.empty: whether anything can be missing in the
+	// snapshot or be there twice, and whether it has anything that the filter
+	// did not see.
+	busy := !c.past.empty()
+	checked := r.query.Filter == nil || c.current().sequence == r.filtered
+	var met map[ID]struct{}
+	if busy {
+		met = make(map[ID]struct{}, len(found))
+	}
+	metric, skip, holes := c.serving.config.Metric, r.skip, false
 	for _, f := range found {
 		if err := ctx.Err(); err != nil {
-			return nil, 0, err
+			return nil, false, err
 		}
 		if t := r.query.ScoreThreshold; t != nil && !metricNearer(metric, f.Score, *t) {
-			break // the rest is less near still
+			return hits, true, nil // the rest is less near still
 		}
 		if len(hits) == r.take {
 			break
 		}
-		key, err := get(snapshot, ordinalKey(c.number, f.Ordinal))
-		if err != nil {
-			return nil, 0, readError(c.name, fmt.Sprintf("ordinal %d", f.Ordinal), err)
-		}
-		if key == nil {
-			stale++
+		if skip > 0 && checked && !busy && len(r.exclude) == 0 {
+			skip--
 			continue
 		}
-		id, err := decodeID(key)
-		if err != nil {
-			return nil, 0, readError(c.name, fmt.Sprintf("ordinal %d", f.Ordinal), err)
+		reader := pebble.Reader(snapshot)
+		id, ok, err := c.owner(reader, f.Ordinal)
+		if err == nil && !ok {
+			if before := c.past.find(r.era, f.Ordinal); before != nil {
+				reader = before
+				id, ok, err = c.owner(reader, f.Ordinal)
+			}
 		}
-		if _, ok := r.exclude[id]; ok {
+		if err != nil {
+			return nil, false, err
+		}
+		if _, twice := met[id]; !ok || twice {
+			holes = true
 			continue
 		}
-		hit, ok, err := r.hit(snapshot, id, f)
-		if err != nil {
-			return nil, 0, err
+		var hit Hit
+		_, excluded := r.exclude[id]
+		if !excluded && (skip == 0 || !checked) {
+			if hit, ok, err = r.hit(reader, id, f, !checked); err != nil {
+				return nil, false, err
+			}
+		}
+		if !ok {
+			holes = true
+			continue
+		}
+		if busy {
+			met[id] = struct{}{}
 		}
 		switch {
-		case !ok:
-			stale++
+		case excluded:
 		case skip > 0:
 			skip--
 		default:
 			hits = append(hits, hit)
 		}
 	}
-	return hits, stale, nil
+	return hits, !holes || len(hits) == r.take, nil
 }
 
-// hit reads the document of one neighbour. ok is false when the filter admits
-// it no longer.
-func (r *searchRun) hit(snapshot *pebble.Snapshot, id ID, f index.Hit) (Hit, bool, error) {
-	stored, h, ok, err := r.c.document(snapshot, id, r.query.WithVector)
+// owner is the point that an ordinal belongs to; ok is false where it is not
+// there.
+func (c *Collection) owner(reader pebble.Reader, ordinal uint32) (id ID, ok bool, err error) {
+	key, err := get(reader, ordinalKey(c.number, ordinal))
+	if err == nil && key != nil {
+		id, err = decodeID(key)
+	}
+	if err != nil {
+		return ID{}, false, readError(c.name, fmt.Sprintf("ordinal %d", ordinal), err)
+	}
+	return id, key != nil, nil
+}
+
+// hit reads the document of one neighbour. With again, ok is false when the
+// filter does not admit it.
+func (r *searchRun) hit(reader pebble.Reader, id ID, f index.Hit, again bool) (Hit, bool, error) {
+	stored, h, ok, err := r.c.document(reader, id, r.query.WithVector)
 	if err != nil {
 		return Hit{}, false, err
 	}
 	if !ok || h.ordinal != f.Ordinal {
 		return Hit{}, false, r.c.damaged(fmt.Sprintf("ordinal %d", f.Ordinal), "it names point %s, which has another vector", id)
 	}
-	if h.version > r.filtered && r.query.Filter != nil {
-		if admitted, err := r.c.admits(r.query.Filter, &stored.Document); err != nil || !admitted {
+	if again {
+		if admitted, err := r.c.admits(r.query.Filter, id, stored.Payload); err != nil || !admitted {
 			return Hit{}, false, err
 		}
 	}

@@ -36,9 +36,10 @@ type Store struct {
 	catalog     catalogRecord
 	collections map[string]*Collection
 
-	checkpoints chan *Collection // collections that are due; the worker takes them
+	checkpoints *queue // of collections that are due
+	compactions *queue // of collections whose graphs are crowded
 	stop        context.CancelFunc
-	worker      sync.WaitGroup
+	workers     sync.WaitGroup
 }
 
 // Description is what can be said of a collection without an encoder.
@@ -47,7 +48,7 @@ type Description struct {
 	Manifest   compat.Manifest
 	Generation uint64
 	Points     int // documents
-	Indexed    int // vectors that the index finds; catches up with Points within a write
+	Indexed    int // points that the index finds; catches up with Points within a write
 	Deleted    int // vectors that the index still holds but does not find
 	Index      index.Stats
 	CreatedAt  time.Time
@@ -71,56 +72,49 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		fs:          markerFS{o.FS},
 		log:         o.Logger,
 		collections: map[string]*Collection{},
-		checkpoints: make(chan *Collection, 16),
+		checkpoints: newQueue(),
+		compactions: newQueue(),
 	}
 	s.disk.free.Store(-1)
-	if err := s.openEngine(); err != nil {
+	created, err := s.openEngine()
+	if err != nil {
 		return nil, err
 	}
-	if err := s.recover(ctx); err != nil {
+	if err := s.recover(ctx, created); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
-	s.worker.Add(1)
-	go func() {
-		defer s.worker.Done()
-		s.work(background)
-	}()
-	for _, c := range s.collections {
-		s.due(c)
-	}
+	s.startWorkers(ctx)
 	return s, nil
 }
 
 // openEngine opens Pebble and the files beside it, and makes them where
-// Options.Create allows it.
-func (s *Store) openEngine() error {
+// Options.Create allows it, and says whether it did.
+func (s *Store) openEngine() (created bool, err error) {
 	dir := s.options.Dir
 	there, err := inspect(s.fs, dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	engine := s.fs.PathJoin(dir, engineDirectory)
 	if !there.engine {
 		switch {
 		case there.marks:
-			return fmt.Errorf("open %s: %w", dir, &CorruptionError{Object: engineDirectory, Detail: "a store was here and its database is gone"})
+			return false, fmt.Errorf("open %s: %w", dir, &CorruptionError{Object: engineDirectory, Detail: "a store was here and its database is gone"})
 		case !s.options.Create:
-			return fmt.Errorf("open %s: %w; name another directory, or create a store there", dir, ErrNoStore)
+			return false, fmt.Errorf("open %s: %w; name another directory, or create a store there", dir, ErrNoStore)
 		}
 		if err := makeDirectory(s.fs, engine); err != nil {
-			return fmt.Errorf("open %s: %w", dir, err)
+			return false, fmt.Errorf("open %s: %w", dir, err)
 		}
 	}
 	s.db, err = pebble.Open(engine, pebbleOptions(s.options, s.fs, !there.engine))
 	if err != nil {
-		return openError(dir, err)
+		return false, openError(dir, err)
 	}
 	if err := checkFormat(s.db, dir, !there.marks); err != nil {
-		return errors.Join(err, s.db.Close())
+		return false, errors.Join(err, s.db.Close())
 	}
-	return nil
+	return !there.engine, nil
 }
 
 // makeDirectory makes dir and its parents and makes their names durable.
@@ -162,7 +156,7 @@ func (s *Store) Close(ctx context.Context) error {
 	s.mu.Unlock()
 
 	s.stop()
-	s.worker.Wait()
+	s.workers.Wait()
 	s.cache.finish(ErrClosed)
 	var errs []error
 	for _, c := range s.sorted() {

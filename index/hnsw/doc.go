@@ -28,7 +28,8 @@
 // A table maps ordinals to nodes. A node is live when the table says so; one
 // Swap inserts, replaces or deletes. A node that is no longer live is a
 // tombstone: searches go on to pass through it (the entry point may be one),
-// and never return it. Compact builds a graph without them.
+// and never return it. Compact builds a graph without them, which writers write
+// to as well while it is made.
 //
 // # Concurrency
 //
@@ -43,8 +44,8 @@
 //   - arrays are replaced only when their capacity is outgrown, under the
 //     writers' lock; the old ones stay as they were for who still reads them.
 //
-// Inserts and deletes share the writers' lock; growing, the snapshot of Save
-// and the swap at the end of Compact have it alone.
+// Inserts and deletes share the writers' lock; growing, the snapshot of Save,
+// the beginning of Compact and the swap at its end have it alone.
 //
 // # Metrics
 //

@@ -2,7 +2,6 @@ package hnsw
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -14,8 +13,11 @@ import (
 type Graph struct {
 	cfg  index.Config
 	core atomic.Pointer[core]
-	// writers is shared by inserts and deletes; growing, the snapshot of Save
-	// and the swap of Compact hold it alone.
+	// next is what Compact builds; nil: it does not run. Changed under the
+	// writers' lock.
+	next atomic.Pointer[successor]
+	// writers is shared by inserts and deletes; growing, the snapshot of Save,
+	// and the beginning and the end of Compact hold it alone.
 	writers sync.RWMutex
 	// compacting lets one Compact run at a time.
 	compacting sync.Mutex
@@ -65,6 +67,9 @@ func (g *Graph) insert(ordinal uint32, vector []float32) error {
 		g.writers.RLock()
 		c := g.core.Load()
 		ok := c.insert(ordinal, vector)
+		if n := g.next.Load(); ok && n != nil {
+			n.insert(ordinal, vector)
+		}
 		g.writers.RUnlock()
 		if ok {
 			return nil
@@ -90,9 +95,12 @@ func (g *Graph) grow(c *core) error {
 func (g *Graph) Delete(ordinals []uint32) {
 	g.writers.RLock()
 	defer g.writers.RUnlock()
-	c := g.core.Load()
+	c, n := g.core.Load(), g.next.Load()
 	for _, ordinal := range ordinals {
 		c.remove(ordinal)
+		if n != nil {
+			n.core.remove(ordinal)
+		}
 	}
 }
 
@@ -103,111 +111,12 @@ func (c *core) remove(ordinal uint32) {
 	}
 }
 
-// Stats describes the graph.
-func (g *Graph) Stats() index.Stats { return g.core.Load().stats() }
-
-// Compact builds a graph of the live vectors, on all processors, and takes it
-// in the place of this one; see index.Compacter. It needs the memory of both
-// until it is done.
-func (g *Graph) Compact(ctx context.Context) error {
-	g.compacting.Lock()
-	defer g.compacting.Unlock()
-	old := g.core.Load()
-	c, err := newCore(g.cfg, int(old.live.Load())+firstNodes, 0)
-	if err != nil {
-		return err
+// Stats describes the graph. Its bytes are also those of the one that Compact
+// builds.
+func (g *Graph) Stats() index.Stats {
+	s := g.core.Load().stats()
+	if n := g.next.Load(); n != nil {
+		s.Bytes += n.core.stats().Bytes
 	}
-	// What writers add beside is taken over in rounds, each smaller than the
-	// one before, and the rest of it while they wait.
-	const rest = 64
-	from := uint32(0)
-	for {
-		to := old.nodes.Load()
-		if to-from <= rest {
-			break
-		}
-		if err := c.copyLive(ctx, old, from, to); err != nil {
-			return err
-		}
-		from = to
-	}
-	g.writers.Lock()
-	defer g.writers.Unlock()
-	// Numbers below from may have been in the making when they were passed.
-	if err := c.copyLive(ctx, old, 0, old.nodes.Load()); err != nil {
-		return err
-	}
-	c.dropMissing(old)
-	g.core.Store(c)
-	return nil
-}
-
-// copyLive inserts the live nodes from..to-1 of another graph that this one
-// does not have yet. c is not shared yet.
-func (c *core) copyLive(ctx context.Context, old *core, from, to uint32) error {
-	var (
-		next   atomic.Uint32
-		failed atomic.Pointer[error]
-		wg     sync.WaitGroup
-	)
-	next.Store(from)
-	a := old.arrays.Load()
-	defer runtime.KeepAlive(a)
-	var room sync.RWMutex // taken alone to grow
-	for range max(1, min(runtime.GOMAXPROCS(0), int(to-from)/256)) {
-		wg.Go(func() {
-			for {
-				id := next.Add(1) - 1
-				if id >= to || failed.Load() != nil {
-					return
-				}
-				if err := ctx.Err(); err != nil {
-					failed.Store(&err)
-					return
-				}
-				if !old.isLive(a, id) {
-					continue
-				}
-				ordinal := atomic.LoadUint32(&a.ordinals[id])
-				if have := c.table.Get(ordinal); have != 0 && c.same(have-1, a.vector(id)) {
-					continue
-				}
-				for {
-					room.RLock()
-					full := c.arrays.Load()
-					ok := c.insertPrepared(ordinal, a.vector(id))
-					room.RUnlock()
-					if ok {
-						break
-					}
-					room.Lock()
-					var err error
-					if c.arrays.Load() == full {
-						err = c.grow()
-					}
-					room.Unlock()
-					if err != nil {
-						failed.Store(&err)
-						return
-					}
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// dropMissing deletes what another graph has deleted.
-func (c *core) dropMissing(old *core) {
-	a := c.arrays.Load()
-	for id := range c.nodes.Load() {
-		if ordinal := a.ordinals[id]; c.isLive(a, id) && old.table.Get(ordinal) == 0 {
-			c.remove(ordinal)
-		}
-	}
-	runtime.KeepAlive(a)
+	return s
 }

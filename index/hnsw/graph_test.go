@@ -102,7 +102,10 @@ func checkInvariants(t *testing.T, g *Graph) (reached float64) {
 func TestGraphIsConnected(t *testing.T) {
 	const dim, seed = 24, 5
 	n := 4000
-	if testing.Short() {
+	switch {
+	case raceEnabled:
+		n = 400
+	case testing.Short():
 		n = 1000
 	}
 	t.Logf("seed %d", seed)
@@ -136,7 +139,7 @@ func TestArraysGrow(t *testing.T) {
 	shrink := func() { // as if there were room for no more
 		g.writers.Lock()
 		a := *g.core.Load().arrays.Load()
-		a.capacity = min(a.capacity, capacity)
+		a.capacity = min(a.capacity, max(capacity, int(g.core.Load().nodes.Load())))
 		g.core.Load().arrays.Store(&a)
 		g.writers.Unlock()
 	}

@@ -16,23 +16,30 @@ func (c *core) insert(ordinal uint32, vector []float32) bool {
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)
 	c.measure.Prepare(s.query, vector)
-	return c.add(s, ordinal)
+	id, ok := c.add(s, ordinal)
+	if ok {
+		c.publish(ordinal, id)
+	}
+	return ok
 }
 
-// insertPrepared adds a vector that another graph holds.
-func (c *core) insertPrepared(ordinal uint32, vector []float32) bool {
+// insertAbsent adds a vector that another graph holds, unless its ordinal has
+// one here; see insert.
+func (c *core) insertAbsent(ordinal uint32, vector []float32) (id uint32, ok bool) {
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)
 	copy(s.query, vector)
-	return c.add(s, ordinal)
+	if id, ok = c.add(s, ordinal); ok && c.table.CompareAndSwap(ordinal, 0, id+1) {
+		c.live.Add(1)
+	}
+	return id, ok
 }
 
-// add makes a node of s.query: Algorithm 1 of the paper.
-func (c *core) add(s *scratch, ordinal uint32) bool {
+// add makes a node of s.query, which is not live yet: Algorithm 1 of the paper.
+func (c *core) add(s *scratch, ordinal uint32) (id uint32, ok bool) {
 	level := c.drawLevel()
-	id, ok := c.allocate(level)
-	if !ok {
-		return false
+	if id, ok = c.allocate(level); !ok {
+		return 0, false
 	}
 	a := c.arrays.Load()
 	defer runtime.KeepAlive(a)
@@ -41,8 +48,7 @@ func (c *core) add(s *scratch, ordinal uint32) bool {
 
 	// The first node is all of the graph.
 	if c.entry.Load() == 0 && c.raise(id, level, true) {
-		c.publish(ordinal, id)
-		return true
+		return id, true
 	}
 	entry := c.entry.Load()
 	top := min(level, int(entry>>32))
@@ -53,8 +59,7 @@ func (c *core) add(s *scratch, ordinal uint32) bool {
 		if l == 0 {
 			if equal, ok := c.findEqual(a, s); ok {
 				c.hang(a, equal, id)
-				c.publish(ordinal, id)
-				return true
+				return id, true
 			}
 		}
 		at = s.pool.items[0] &^ 1
@@ -75,8 +80,7 @@ func (c *core) add(s *scratch, ordinal uint32) bool {
 	if level > int(entry>>32) {
 		c.raise(id, level, false)
 	}
-	c.publish(ordinal, id)
-	return true
+	return id, true
 }
 
 // publish makes a node the one of its ordinal.
@@ -86,6 +90,14 @@ func (c *core) publish(ordinal, id uint32) {
 		return
 	}
 	c.changed.Add(1)
+}
+
+// retract deletes an ordinal if a node is still the one that it has.
+func (c *core) retract(ordinal, id uint32) {
+	if c.table.CompareAndSwap(ordinal, id+1, 0) {
+		c.live.Add(-1)
+		c.changed.Add(1)
+	}
 }
 
 // raise makes a node the entry point when it is higher than the present one;

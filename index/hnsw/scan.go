@@ -19,9 +19,12 @@ const (
 )
 
 // scan compares every live vector that the filter admits, and leaves the best
-// k, and some more where vectors were replaced meanwhile, in r.best.
+// in r.best: as many as the query asks for, which may be more than were live
+// when it began. What is deleted beside the scan stays a hit. So an owner that
+// inserts a vector's successor before it deletes the vector finds one of the
+// two, or both, whatever happens meanwhile.
 func (r *search) scan(ctx context.Context) error {
-	r.best.Reset(r.k+spare, r.cfg.Metric)
+	r.best.Reset(r.most+spare, r.cfg.Metric)
 	var err error
 	if r.filter != nil && r.filter.Count() < r.live {
 		err = r.scanAdmitted(ctx)
@@ -36,24 +39,31 @@ func (r *search) scan(ctx context.Context) error {
 }
 
 // settle scores what a scan kept by the vectors that its ordinals have now,
-// each once, and leaves the best k in r.best.
+// each once, and leaves the best in r.best.
 func (r *search) settle() {
 	hits := r.best.Take()
-	n := 0
-	for _, h := range hits {
+	gone := false
+	for i, h := range hits {
 		link := r.table.Get(h.Ordinal)
 		if link == 0 {
+			hits[i].Score, gone = r.measure.Score(float64(h.Score)), true
 			continue
 		}
 		a := r.core.arrays.Load()
-		hits[n] = index.Hit{Ordinal: h.Ordinal, Score: r.score(a, link-1)}
-		n++
+		hits[i].Score = r.score(a, link-1)
 		runtime.KeepAlive(a)
 	}
-	hits = hits[:n]
 	index.SortHits(hits, r.cfg.Metric)
+	if gone { // one may have been replaced before it was deleted
+		met := make(map[uint32]bool, len(hits))
+		hits = slices.DeleteFunc(hits, func(h index.Hit) bool {
+			twice := met[h.Ordinal]
+			met[h.Ordinal] = true
+			return twice
+		})
+	}
 	hits = slices.Compact(hits)
-	r.best.Reset(r.k, r.cfg.Metric)
+	r.best.Reset(r.most, r.cfg.Metric)
 	for _, h := range hits {
 		r.best.Offer(h)
 	}

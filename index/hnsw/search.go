@@ -34,6 +34,7 @@ type search struct {
 	*scratch
 	filter index.Filter
 	k, ef  int
+	most   int // hits that a scan may give
 	live   int
 	seen   []item // the nodes behind r.best, after a walk
 }
@@ -48,6 +49,7 @@ func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer
 	if r.k <= 0 {
 		return nil
 	}
+	r.most = min(q.K, maxNodes)
 	if r.ef <= 0 {
 		r.ef = r.cfg.Search.Ef
 	}
@@ -67,11 +69,8 @@ func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer
 		quiet := changed == r.changed.Load()
 		switch {
 		case answer.Plan == index.PlanExact:
-			// Hits that were deleted meanwhile leave others to be found.
-			if r.best.Len() == r.k || quiet || tries > maxTries {
-				answer.Hits = r.best.Take()
-				return nil
-			}
+			answer.Hits = r.best.Take()
+			return nil
 		case !enough:
 			answer.Plan = index.PlanExact
 		case quiet:
@@ -81,13 +80,15 @@ func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer
 			if answer.Hits = r.mend(); len(answer.Hits) == r.k {
 				return nil
 			}
-			answer.Plan = index.PlanExact
+			if tries >= maxTries {
+				answer.Plan = index.PlanExact
+			}
 		}
 	}
 }
 
-// maxTries bounds how often a scan is repeated because hits went away.
-const maxTries = 4
+// maxTries bounds how often a walk is repeated because hits went away.
+const maxTries = 2
 
 // scanIsCheaper compares the plans by how many vectors they look at. A walk
 // expands about ef nodes for each node in 1/selectivity, with about M new

@@ -21,6 +21,9 @@ func (e Engine) testConcurrency(t *testing.T) {
 		readers = 3
 	)
 	n := e.size(1500) // ordinals of a writer
+	if raceEnabled && !e.Slow {
+		n = 400 // enough for searches to walk a graph
+	}
 	t.Logf("seed %d", seed)
 	rows := Clustered(seed, (writers+1)*n, dim, 20, 0.5)
 	b := e.bench(t, dim, compat.MetricL2)

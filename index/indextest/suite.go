@@ -51,9 +51,13 @@ const seed = 20240611
 
 var metrics = []compat.Metric{compat.MetricCosine, compat.MetricDot, compat.MetricL2}
 
-// size is n, or less for slow engines and in short runs.
+// size is n, or less for slow engines, in short runs, and under the race
+// detector, which makes all some ten times slower and sees races early.
 func (e Engine) size(n int) int {
-	if e.Slow || testing.Short() {
+	switch {
+	case raceEnabled:
+		return n / 10
+	case e.Slow || testing.Short():
 		return n / 5
 	}
 	return n
@@ -89,7 +93,11 @@ func (e Engine) floor(t *testing.T, what string, recall float64) {
 }
 
 func (e Engine) testRecall(t *testing.T) {
-	b, _, queries := e.filled(t, 10000, 128, compat.MetricCosine)
+	n := 10000
+	if raceEnabled {
+		n = 2000
+	}
+	b, _, queries := e.filled(t, n, 128, compat.MetricCosine)
 	r := b.recall(queries, 10, index.Query{Ef: 64})
 	t.Logf("%s: recall@10 %.3f at ef 64", e.Name, r)
 	if r < e.Recall {

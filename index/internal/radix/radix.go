@@ -41,11 +41,31 @@ func (t *Table) Get(ordinal uint32) uint32 {
 
 // Swap sets the value of the ordinal and gives the one that it had.
 func (t *Table) Swap(ordinal, value uint32) (old uint32) {
+	at := t.slot(ordinal, value != 0)
+	if at == nil {
+		return 0
+	}
+	return at.Swap(value)
+}
+
+// CompareAndSwap sets the value of the ordinal if it is old, and reports
+// whether it was.
+func (t *Table) CompareAndSwap(ordinal, old, value uint32) bool {
+	at := t.slot(ordinal, value != 0)
+	if at == nil {
+		return old == 0
+	}
+	return at.CompareAndSwap(old, value)
+}
+
+// slot is where the value of the ordinal stands; nil: nowhere, and it is not to
+// be made.
+func (t *Table) slot(ordinal uint32, create bool) *atomic.Uint32 {
 	top := &t.top[ordinal>>(midBits+leafBits)]
 	m := top.Load()
 	if m == nil {
-		if value == 0 {
-			return 0
+		if !create {
+			return nil
 		}
 		if m = new(mid); top.CompareAndSwap(nil, m) {
 			t.bytes.Add(8 << midBits)
@@ -56,8 +76,8 @@ func (t *Table) Swap(ordinal, value uint32) (old uint32) {
 	at := &m[ordinal>>leafBits&(1<<midBits-1)]
 	l := at.Load()
 	if l == nil {
-		if value == 0 {
-			return 0
+		if !create {
+			return nil
 		}
 		if l = new(leaf); at.CompareAndSwap(nil, l) {
 			t.bytes.Add(4 << leafBits)
@@ -65,7 +85,7 @@ func (t *Table) Swap(ordinal, value uint32) (old uint32) {
 			l = at.Load()
 		}
 	}
-	return l[ordinal&(1<<leafBits-1)].Swap(value)
+	return &l[ordinal&(1<<leafBits-1)]
 }
 
 // Bytes is the memory of the tables.

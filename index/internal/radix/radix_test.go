@@ -15,7 +15,14 @@ func TestTableIsAMap(t *testing.T) {
 	for range 20000 {
 		ordinal := rng.Uint32() >> rng.UintN(32)
 		value := rng.Uint32N(3)
-		if got := table.Swap(ordinal, value); got != want[ordinal] {
+		if rng.IntN(3) == 0 {
+			old := rng.Uint32N(3)
+			if got := table.CompareAndSwap(ordinal, old, value); got != (old == want[ordinal]) {
+				t.Fatalf("CompareAndSwap(%d, %d) of %d gave %t", ordinal, old, want[ordinal], got)
+			} else if !got {
+				continue
+			}
+		} else if got := table.Swap(ordinal, value); got != want[ordinal] {
 			t.Fatalf("Swap(%d) gave %d, want %d", ordinal, got, want[ordinal])
 		}
 		want[ordinal] = value

@@ -1,0 +1,149 @@
+package hnsw
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// Compact builds a graph of the live vectors, on half of the processors, and
+// takes it in the place of this one; see index.Compacter. It needs the memory
+// of both until it is done.
+//
+// Writers are not raced: from its beginning on they write to both graphs, so
+// what is to be copied is fixed, and each of their vectors takes some copying
+// along. However many they are, what they replace beside it, and so what the
+// new graph has of tombstones, is a fraction of what it has of live vectors.
+func (g *Graph) Compact(ctx context.Context) error {
+	g.compacting.Lock()
+	defer g.compacting.Unlock()
+	n, err := g.succeed()
+	if err != nil {
+		return err
+	}
+	n.copyAll(ctx)
+
+	// They wait for the one that is inserting, and an exchange of pointers.
+	g.writers.Lock()
+	defer g.writers.Unlock()
+	g.next.Store(nil)
+	if err := n.failed.Load(); err != nil {
+		return *err
+	}
+	g.core.Store(n.core)
+	return nil
+}
+
+// successor is the graph that Compact builds while another one serves. Of each
+// ordinal a writer's vector counts before a copied one: whoever writes does so
+// in the old graph first.
+type successor struct {
+	core   *core
+	old    *core
+	arrays *arrays       // of old
+	nodes  uint32        // of old; those behind them writers write here themselves
+	next   atomic.Uint64 // of the nodes, to copy
+	room   sync.RWMutex  // shared by inserts into core; growing it takes it alone
+	failed atomic.Pointer[error]
+}
+
+// succeed lets writers write to a successor, too. No insert is in the making
+// then, so every node that they did not give it is there to be copied.
+func (g *Graph) succeed() (*successor, error) {
+	g.writers.Lock()
+	defer g.writers.Unlock()
+	old := g.core.Load()
+	c, err := newCore(g.cfg, int(old.live.Load())+firstNodes, 0)
+	if err != nil {
+		return nil, err
+	}
+	n := &successor{core: c, old: old, arrays: old.arrays.Load(), nodes: old.nodes.Load()}
+	g.next.Store(n)
+	return n, nil
+}
+
+// share is how many vectors an insert copies along. Tombstones are then at most
+// a quarter of the new graph.
+const share = 3
+
+// insert adds what a writer has added to the old graph, and takes copying along.
+func (n *successor) insert(ordinal uint32, vector []float32) {
+	n.roomFor(func() bool { return n.core.insert(ordinal, vector) })
+	n.copySome(share)
+}
+
+// roomFor repeats an insert with more room until it succeeds. Without room the
+// successor has failed; the graph that serves has not.
+func (n *successor) roomFor(insert func() bool) {
+	for n.failed.Load() == nil {
+		n.room.RLock()
+		full := n.core.arrays.Load()
+		ok := insert()
+		n.room.RUnlock()
+		if ok {
+			return
+		}
+		n.room.Lock()
+		if n.core.arrays.Load() == full {
+			if err := n.core.grow(); err != nil {
+				n.failed.Store(&err)
+			}
+		}
+		n.room.Unlock()
+	}
+}
+
+// copyAll copies what there is to copy. It ends early when the context does, or
+// when there is no room.
+func (n *successor) copyAll(ctx context.Context) {
+	var wg sync.WaitGroup
+	for range max(1, min((runtime.GOMAXPROCS(0)+1)/2, int(n.nodes)/256)) {
+		wg.Go(func() {
+			for n.copySome(share) {
+				if err := ctx.Err(); err != nil {
+					n.failed.Store(&err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// copySome copies a number of live nodes, and reports whether there may be more.
+func (n *successor) copySome(number int) bool {
+	defer runtime.KeepAlive(n.arrays)
+	for n.failed.Load() == nil {
+		at := n.next.Add(1) - 1
+		if at >= uint64(n.nodes) {
+			return false
+		}
+		id := uint32(at)
+		if !n.old.isLive(n.arrays, id) {
+			continue
+		}
+		n.copyNode(id)
+		if number--; number == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// copyNode inserts one node of the old graph, unless a writer has written its
+// ordinal, or does so meanwhile.
+func (n *successor) copyNode(id uint32) {
+	ordinal := atomic.LoadUint32(&n.arrays.ordinals[id])
+	if n.core.table.Get(ordinal) != 0 {
+		return
+	}
+	n.roomFor(func() bool {
+		copied, ok := n.core.insertAbsent(ordinal, n.arrays.vector(id))
+		// A delete that came before found nothing to delete here; one that
+		// comes after this look will.
+		if ok && n.old.table.Get(ordinal) == 0 {
+			n.core.retract(ordinal, copied)
+		}
+		return ok
+	})
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/vecino-db/vecino/index"
+)
+
+// Two workers run beside the writes: one checkpoints graphs, the other compacts
+// them. A compaction takes far longer than a checkpoint, which bounds the log,
+// so they don't wait for each other. Each serves the collections in turn.
+
+// queue is the collections that wait for a worker, each once, first come first
+// served.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*Collection
+	added   chan struct{} // holds one when some were added since it was last read
+}
+
+func newQueue() *queue { return &queue{added: make(chan struct{}, 1)} }
+
+// add lets a collection wait, unless it does.
+func (q *queue) add(c *Collection) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if slices.Contains(q.waiting, c) {
+		return
+	}
+	q.waiting = append(q.waiting, c)
+	select {
+	case q.added <- struct{}{}:
+	default:
+	}
+}
+
+// take gives the collection that has waited longest; nil: there is none.
+func (q *queue) take() *Collection {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		return nil
+	}
+	c := q.waiting[0]
+	q.waiting = slices.Delete(q.waiting, 0, 1)
+	return c
+}
+
+// serve does a job for those that wait until ctx ends.
+func (q *queue) serve(ctx context.Context, job func(ctx context.Context, c *Collection)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.added:
+		}
+		for c := q.take(); c != nil && ctx.Err() == nil; c = q.take() {
+			if c.begin() != nil {
+				continue // it ended meanwhile: there is nothing left to do
+			}
+			job(ctx, c)
+			c.end()
+		}
+	}
+}
+
+// startWorkers starts the workers. They end when Close stops them.
+func (s *Store) startWorkers(ctx context.Context) {
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.workers.Go(func() { s.checkpoints.serve(ctx, s.checkpointDue) })
+	s.workers.Go(func() { s.compactions.serve(ctx, s.compactCrowded) })
+	for _, c := range s.sorted() {
+		s.due(c)
+	}
+}
+
+// due hands a collection to the workers when enough of it has changed.
+func (s *Store) due(c *Collection) {
+	if s.options.CheckpointEvery < 0 || c.damage != nil {
+		return
+	}
+	if c.changed.Load() >= max(int64(s.options.CheckpointEvery), int64(c.current().live/5)) {
+		s.checkpoints.add(c)
+	}
+	if c.crowded() {
+		s.compactions.add(c)
+	}
+}
+
+// crowded reports whether an engine that can should let go of its tombstones.
+func (c *Collection) crowded() bool {
+	_, ok := c.serving.graph.(index.Compacter)
+	return ok && c.serving.graph.Stats().Crowded()
+}
+
+func (s *Store) checkpointDue(ctx context.Context, c *Collection) {
+	if c.changed.Load() < int64(s.options.CheckpointEvery) {
+		return // it came again while it was served
+	}
+	if err := c.checkpoint(ctx); err != nil {
+		if ctx.Err() == nil {
+			s.log.Error("store: checkpoint failed; the log is kept and the next start replays it", "collection", c.name, "error", err)
+		}
+		return
+	}
+	s.tryMarks()
+}
+
+func (s *Store) compactCrowded(ctx context.Context, c *Collection) {
+	if !c.crowded() {
+		return
+	}
+	if err := c.compact(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("store: compaction failed; deleted vectors keep their memory", "collection", c.name, "error", err)
+	}
+}
+
+// compact asks the engine to let go of its tombstones.
+func (c *Collection) compact(ctx context.Context) error {
+	before := c.serving.graph.Stats()
+	if err := c.serving.graph.(index.Compacter).Compact(ctx); err != nil {
+		return fmt.Errorf("collection %q: compact: %w", c.name, err)
+	}
+	after := c.serving.graph.Stats()
+	c.store.log.Debug("store: graph compacted", "collection", c.name, "tombstones_before", before.Deleted, "tombstones", after.Deleted, "bytes", after.Bytes)
+	return nil
+}
