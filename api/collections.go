@@ -23,6 +23,7 @@ type Collection struct {
 	raw      *embed.Raw // stamps vectors that clients bring
 	etag     string
 	endpoint *endpointWatch // nil: the model is no remote one
+	hold     *hold          // keeps the encoder open; nil: there is none
 	encoding atomic.Pointer[encoding]
 }
 
@@ -116,7 +117,7 @@ func (c *Collection) noEncoder(problem error) error {
 
 // Create makes a collection. One that is there already is a conflict, whether
 // or not it is what the wish asks for: the error says which, with the changes.
-func (s *Service) Create(ctx context.Context, name string, w Wish) (*Collection, error) {
+func (s *Service) Create(ctx context.Context, name string, w Wish) (c *Collection, err error) {
 	if !ValidName(name) {
 		return nil, badName(name)
 	}
@@ -127,38 +128,50 @@ func (s *Service) Create(ctx context.Context, name string, w Wish) (*Collection,
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			encoder.release()
+		}
+	}()
 	if encoder != nil {
 		if m.Evidence.Probes, err = s.probesFor(ctx, encoder); err != nil {
 			return nil, err
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	stored, err := s.store.Create(ctx, name, m)
-	if errors.Is(err, store.ErrExists) {
-		return nil, alreadyExists(name, err)
+	if errors.Is(err, store.ErrExists) { // made by another request since
+		have, err := s.Collection(name)
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.exists(ctx, have, w)
 	}
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.collectionWith(stored, encoder, nil)
-	if err != nil {
+	if c, err = s.collectionWith(stored, encoder, nil); err != nil {
 		return nil, err
 	}
-	s.collections[name] = c
+	s.publish(name, c, nil)
 	s.logger.Info("collection created", "collection", name, "model", m.Provenance.Model, "dimension", m.Space.Dimension, "fingerprint", c.Fingerprint().String())
 	return c, nil
 }
 
-// exists tells a wish for what is there already from a wish for something else.
+// exists tells a wish for what is there already from a wish for something
+// else. A wish that nobody could fulfil fails as it would at creation: it must
+// not pass for what is there.
 func (s *Service) exists(ctx context.Context, have *Collection, w Wish) error {
-	if want, err := s.wanted(ctx, have.manifest, w); err == nil {
-		mismatch := compat.NewMismatch(have.Name(), have.manifest, want, compat.Facts{})
-		if mismatch.Plan.Verdict > compat.VerdictSame {
-			e := alreadyExists(have.Name(), mismatch)
-			e.Detail = mismatch.Summary()
-			return e
-		}
+	want, err := s.wanted(ctx, have.manifest, w)
+	if err != nil {
+		return err
+	}
+	mismatch := compat.NewMismatch(have.Name(), have.manifest, want, compat.Facts{})
+	if mismatch.Plan.Verdict > compat.VerdictSame {
+		e := alreadyExists(have.Name(), mismatch)
+		e.Detail = mismatch.Summary()
+		return e
 	}
 	return alreadyExists(have.Name(), store.ErrExists)
 }
@@ -172,17 +185,38 @@ func alreadyExists(name string, cause error) *Error {
 }
 
 // Drop deletes a collection and everything in it, a damaged one too;
-// store.ErrNotFound when there is none.
+// store.ErrNotFound when there is none. No call finds it from the beginning
+// on; those that found it before are waited for, and only other creations and
+// deletions wait with it. On an error it is there again.
 func (s *Service) Drop(ctx context.Context, name string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.store.Drop(ctx, name); err != nil {
-		return err
-	}
+	c, damage := s.collections[name], s.damaged[name]
 	delete(s.collections, name)
 	delete(s.damaged, name)
+	s.mu.Unlock()
+	if err := s.store.Drop(ctx, name); err != nil {
+		s.publish(name, c, damage)
+		return err
+	}
+	if c != nil {
+		c.hold.release()
+	}
 	s.logger.Info("collection deleted", "collection", name)
 	return nil
+}
+
+// publish lets calls find a collection, or why it can't be opened.
+func (s *Service) publish(name string, c *Collection, damage error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c != nil {
+		s.collections[name] = c
+	}
+	if damage != nil {
+		s.damaged[name] = damage
+	}
 }
 
 // List describes every collection, by name.

@@ -34,6 +34,7 @@ func (s *Service) Embed(ctx context.Context, r EmbedRequest) (embed.Encoded, err
 	if err != nil {
 		return embed.Encoded{}, err
 	}
+	defer encoder.release()
 	if err := checkTokens(encoder, r); err != nil {
 		return embed.Encoded{}, err
 	}
@@ -48,11 +49,12 @@ func (s *Service) Embed(ctx context.Context, r EmbedRequest) (embed.Encoded, err
 }
 
 // embedder opens the model; dimensions are for models that can be cut.
-func (s *Service) embedder(ctx context.Context, r EmbedRequest) (embed.Encoder, error) {
-	encoder, err := s.encoders.Open(ctx, r.Model, EncoderOptions{Precision: r.Precision})
+func (s *Service) embedder(ctx context.Context, r EmbedRequest) (*served, error) {
+	encoder, err := s.encoders.get(ctx, r.Model, EncoderOptions{Precision: r.Precision})
 	if err != nil || r.Dimensions == 0 || r.Dimensions == encoder.Space().Dimension {
 		return encoder, err
 	}
+	defer encoder.release()
 	allowed := encoder.Info().Matryoshka
 	if r.Model != ModelHash && !slices.Contains(allowed, r.Dimensions) {
 		what := "it can't be cut"
@@ -61,7 +63,7 @@ func (s *Service) embedder(ctx context.Context, r EmbedRequest) (embed.Encoder, 
 		}
 		return nil, invalid("bad_dimension", "/dimensions", "model %q gives %d dimensions: %s", r.Model, encoder.Space().Dimension, what)
 	}
-	return s.encoders.Open(ctx, r.Model, EncoderOptions{Dimensions: r.Dimensions, Precision: r.Precision})
+	return s.encoders.get(ctx, r.Model, EncoderOptions{Dimensions: r.Dimensions, Precision: r.Precision})
 }
 
 // tokenSlack is how many tokens a text may have beyond one a byte: the special

@@ -99,15 +99,18 @@ func (o EncodersOptions) Validate() error {
 	return o.Queue.Validate()
 }
 
-// Encoders opens encoders by name and keeps each until Close, behind a queue
-// of its own. It is safe for concurrent use.
+// Encoders opens encoders by name and keeps each behind a queue of its own:
+// those that collections have until Close, and of the others the ones that were
+// used last. It is safe for concurrent use.
 type Encoders struct {
 	options EncodersOptions
 	root    *os.Root // of the directory of models; nil: there are no local models
 
 	mu   sync.Mutex
 	open map[string]*openEncoder
-	dims map[string]int // of remote models that were asked for theirs
+	// taken counts the handings out, to tell which slot was used last.
+	taken uint64
+	dims  map[string]int // of remote models that were asked for theirs
 
 	describing sync.Mutex // held while a model is opened to be described
 	described  map[string]description
@@ -118,6 +121,7 @@ type Encoders struct {
 type openEncoder struct {
 	mu      sync.Mutex
 	encoder *served
+	taken   uint64 // guarded by Encoders.mu
 }
 
 // NewEncoders makes the registry.
@@ -163,8 +167,8 @@ func (e *Encoders) Close() error {
 // registry hold.
 const maxOpenEncoders = 64
 
-// Open gives the encoder of a model with options. The registry owns it. Errors
-// are *Error: KindNotFound for an unknown model, KindInvalid for options that
+// Open gives the encoder of a model with options. The registry owns it, and
+// keeps it open until Close. Errors are *Error: KindNotFound for an unknown model, KindInvalid for options that
 // the model doesn't have, KindNotReady for one that can't be loaded or whose
 // endpoint gives no answer.
 func (e *Encoders) Open(ctx context.Context, model string, o EncoderOptions) (embed.Encoder, error) {
@@ -175,7 +179,8 @@ func (e *Encoders) Open(ctx context.Context, model string, o EncoderOptions) (em
 	return s, nil
 }
 
-// get is Open for this package.
+// get is Open for this package, which releases what it got when it needs it no
+// more.
 func (e *Encoders) get(ctx context.Context, model string, o EncoderOptions) (*served, error) {
 	if o.Dimensions < 0 || o.Dimensions > compat.MaxDimension {
 		return nil, invalid("bad_dimension", "", "%d dimensions: allowed is 1..%d", o.Dimensions, compat.MaxDimension)
@@ -183,20 +188,38 @@ func (e *Encoders) get(ctx context.Context, model string, o EncoderOptions) (*se
 	if err := e.dimensionOf(ctx, model, &o); err != nil {
 		return nil, err
 	}
-	slot, err := e.slot(o.key(model))
-	if err != nil {
-		return nil, err
+	for {
+		slot, err := e.slot(o.key(model))
+		if err != nil {
+			return nil, err
+		}
+		if s, err := e.fill(ctx, slot, model, o); s != nil || err != nil {
+			return s, err
+		}
 	}
+}
+
+// fill hands out the encoder of a slot, and opens it first where the slot is
+// empty. Both results are nil when the slot was taken away meanwhile.
+func (e *Encoders) fill(ctx context.Context, slot *openEncoder, model string, o EncoderOptions) (*served, error) {
 	slot.mu.Lock()
 	defer slot.mu.Unlock()
-	if slot.encoder != nil {
-		return slot.encoder, nil
+	key := o.key(model)
+	e.mu.Lock()
+	gone := e.open[key] != slot
+	if !gone && slot.encoder != nil {
+		defer e.mu.Unlock()
+		return e.takeLocked(slot), nil
+	}
+	e.mu.Unlock()
+	if gone {
+		return nil, nil
 	}
 	s, err := e.load(ctx, model, o)
 	if err != nil {
 		e.mu.Lock()
-		if e.open[o.key(model)] == slot {
-			delete(e.open, o.key(model))
+		if e.open[key] == slot {
+			delete(e.open, key)
 		}
 		e.mu.Unlock()
 		return nil, err
@@ -213,29 +236,34 @@ func (e *Encoders) keep(slot *openEncoder, model string, s *served) (*served, er
 	for _, other := range e.open {
 		if have := other.encoder; other != slot && have != nil && have.model == model && have.Space().Fingerprint().Matches(fingerprint) {
 			slot.encoder = have
-			return have, s.Close()
+			return e.takeLocked(slot), s.Close()
 		}
 	}
+	s.hold = &hold{registry: e}
 	slot.encoder = s
-	return s, nil
+	return e.takeLocked(slot), nil
 }
 
 // slot finds or makes the slot of a key.
 func (e *Encoders) slot(key string) (*openEncoder, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	slot, ok := e.open[key]
-	if !ok {
-		if len(e.open) >= maxOpenEncoders {
-			return nil, &Error{
-				Kind: KindNotReady, Code: "too_many_encoders", Detail: fmt.Sprintf("%d variants of models are open already", maxOpenEncoders),
-				Remedy: "use a model and dimensions that are in use, or restart the server",
-			}
-		}
+	var idle embed.Encoder
+	var err error
+	if !ok && len(e.open) >= maxOpenEncoders {
+		idle, err = e.makeRoomLocked()
+	}
+	if !ok && err == nil {
 		slot = &openEncoder{}
 		e.open[key] = slot
 	}
-	return slot, nil
+	e.mu.Unlock()
+	if idle != nil {
+		if err := idle.Close(); err != nil {
+			e.options.Logger.Warn("an encoder that was not needed any more did not close", "model", idle.Info().Model, "error", err)
+		}
+	}
+	return slot, err
 }
 
 // load opens a model from where it lies, and puts its queue before it.

@@ -184,10 +184,11 @@ func (e *Encoders) Describe(ctx context.Context, name string) (Model, error) {
 		return e.describeRemote(name, r), nil
 	}
 	if name == ModelHash {
-		encoder, err := e.Open(ctx, name, EncoderOptions{})
+		encoder, err := e.get(ctx, name, EncoderOptions{})
 		if err != nil {
 			return Model{}, err
 		}
+		defer encoder.release()
 		return Model{Name: name, Info: encoder.Info(), Space: encoder.Space()}, nil
 	}
 	dir, err := e.localDir(name)

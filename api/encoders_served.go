@@ -26,6 +26,7 @@ type served struct {
 	queue         *embed.Scheduler
 	endpoint      *remote.Encoder // nil: the model is local
 	matryoshka    []int           // of an endpoint, as configured
+	hold          *hold
 }
 
 // serve puts the queue, and where it pays the cache, before an encoder.

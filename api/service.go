@@ -57,6 +57,8 @@ type Service struct {
 	endWatch   context.CancelFunc
 	watching   sync.WaitGroup
 
+	changing sync.Mutex // held while a collection is made or dropped, before mu
+
 	mu          sync.RWMutex
 	collections map[string]*Collection
 	damaged     map[string]error // collections that the store can't open
@@ -151,6 +153,7 @@ func (s *Service) open(ctx context.Context, name string, m compat.Manifest) (*Co
 		default:
 			return nil, err
 		}
+		encoder.release()
 	}
 	stored, err := s.store.OpenCollection(ctx, name, m.Space)
 	if err != nil {
@@ -173,12 +176,17 @@ func (s *Service) collectionWith(stored *store.Collection, encoder *served, prob
 		return nil, err
 	}
 	if encoder.endpoint == nil {
-		return newCollection(stored, own, problem)
+		c, err := newCollection(stored, own, problem)
+		if err == nil {
+			c.hold = encoder.hold
+		}
+		return c, err
 	}
 	c, err := newCollection(stored, nil, problem)
 	if err != nil {
 		return nil, err
 	}
+	c.hold = encoder.hold
 	c.endpoint = &endpointWatch{encoder: own, due: time.Now().Add(s.probeEvery)}
 	if problem == nil {
 		c.encoding.Store(&encoding{encoder: own})

@@ -91,10 +91,15 @@ func setIf[T comparable](p *T, value T) {
 }
 
 // manifest makes the manifest of a new collection, and the encoder that goes
-// with it (nil for raw vectors).
-func (s *Service) manifest(ctx context.Context, w Wish) (compat.Manifest, *served, error) {
-	m := compat.Manifest{Provenance: compat.Provenance{Program: s.program, CreatedAt: time.Now().UTC().Truncate(time.Second)}}
-	var encoder *served
+// with it (nil for raw vectors), which the caller releases.
+func (s *Service) manifest(ctx context.Context, w Wish) (m compat.Manifest, encoder *served, err error) {
+	m = compat.Manifest{Provenance: compat.Provenance{Program: s.program, CreatedAt: time.Now().UTC().Truncate(time.Second)}}
+	defer func() {
+		if err != nil {
+			encoder.release()
+			encoder = nil
+		}
+	}()
 	switch {
 	case w.Embedding == nil && w.Vectors != nil:
 		space, err := rawSpace(w.Vectors.Size)
@@ -107,7 +112,6 @@ func (s *Service) manifest(ctx context.Context, w Wish) (compat.Manifest, *serve
 		if w.Embedding != nil {
 			wish = *w.Embedding
 		}
-		var err error
 		if encoder, err = s.encoders.get(ctx, wish.Model, wish.options()); err != nil {
 			return m, nil, err
 		}
@@ -115,15 +119,12 @@ func (s *Service) manifest(ctx context.Context, w Wish) (compat.Manifest, *serve
 		m.Provenance.Model, m.Provenance.Source = wish.Model, encoder.Info().Source
 		m.Provenance.Verified, m.Provenance.TextField = true, wish.TextField
 		if w.Vectors != nil && w.Vectors.Size != 0 && w.Vectors.Size != m.Space.Dimension {
-			return m, nil, invalid("bad_dimension", "/vectors/size", "the size is %d, and vectors of %s have %d dimensions", w.Vectors.Size, wish.Model, m.Space.Dimension)
+			return m, encoder, invalid("bad_dimension", "/vectors/size", "the size is %d, and vectors of %s have %d dimensions", w.Vectors.Size, wish.Model, m.Space.Dimension)
 		}
 	}
 	w.apply(&m)
 	m = m.WithDefaults()
-	if err := m.Validate(); err != nil {
-		return m, nil, err
-	}
-	return m, encoder, nil
+	return m, encoder, m.Validate()
 }
 
 // rawSpace is a space of its own for vectors of no declared model.
@@ -146,6 +147,7 @@ func (s *Service) wanted(ctx context.Context, have compat.Manifest, w Wish) (com
 		if err != nil {
 			return want, err
 		}
+		defer encoder.release()
 		want.Space, want.Provenance.Model, want.Provenance.Source = encoder.Space(), e.Model, encoder.Info().Source
 		want.Provenance.Verified = true
 		setIf(&want.Provenance.TextField, e.TextField)

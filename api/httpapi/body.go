@@ -30,12 +30,13 @@ func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 		return nil, bodyTooLarge(limit)
 	}
 	sent := http.MaxBytesReader(w, r.Body, limit)
-	plain, err := decompress(sent, encoding)
-	if err != nil {
-		return nil, bodyError(err, encoding, limit)
+	var data []byte
+	var err error
+	if encoding == "" || encoding == "identity" {
+		data, err = readAll(sent, r.ContentLength, limit)
+	} else {
+		data, err = inflate(sent, encoding, r.ContentLength, limit)
 	}
-	defer plain.Close()
-	data, err := readAll(io.LimitReader(plain, limit+1), r.ContentLength)
 	if err != nil {
 		return nil, bodyError(err, encoding, limit)
 	}
@@ -44,27 +45,6 @@ func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 		return nil, bodyTooLarge(limit)
 	}
 	return data, nil
-}
-
-// maxBodyHint bounds what is allocated on the word of a Content-Length.
-const maxBodyHint = 1 << 20
-
-// readAll is io.ReadAll with a first buffer of the announced size.
-func readAll(r io.Reader, announced int64) ([]byte, error) {
-	data := make([]byte, 0, max(512, min(announced+1, maxBodyHint)))
-	for {
-		n, err := r.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		if errors.Is(err, io.EOF) {
-			return data, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
-	}
 }
 
 // checkMedia wants JSON in UTF-8, and wants it said: a form in a web page can
@@ -80,21 +60,26 @@ func checkMedia(contentType string) error {
 	return nil
 }
 
-// decompress undoes the content encoding.
-func decompress(r io.Reader, encoding string) (io.ReadCloser, error) {
+// inflater undoes a content encoding, from the beginning again after Reset.
+type inflater interface {
+	io.Reader
+	Reset(r io.Reader) error
+}
+
+// decompress undoes the content encoding until end is called.
+func decompress(r io.Reader, encoding string) (plain inflater, end func(), err error) {
 	switch encoding {
-	case "", "identity":
-		return io.NopCloser(r), nil
 	case "gzip", "x-gzip":
-		return gzip.NewReader(r)
+		z, err := gzip.NewReader(r)
+		return z, func() {}, err
 	case "zstd":
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return d.IOReadCloser(), nil
+		return d, d.Close, nil
 	}
-	return nil, &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_encoding", detail: "the body's Content-Encoding is not supported", remedy: "send gzip, zstd, or none"}
+	return nil, nil, &requestError{status: http.StatusUnsupportedMediaType, code: "unsupported_encoding", detail: "the body's Content-Encoding is not supported", remedy: "send gzip, zstd, or none"}
 }
 
 // bodyError says why reading failed.
@@ -119,8 +104,12 @@ func bodyError(err error, encoding string, limit int64) error {
 
 // bodyTooLarge is the error for a body beyond the limit.
 func bodyTooLarge(limit int64) error {
+	remedy := "send the points in several requests, or start the server with a larger --max-body"
+	if limit == maxSchemaBody {
+		remedy = "send several requests with a part each"
+	}
 	return &requestError{
 		status: http.StatusRequestEntityTooLarge, code: "body_too_large",
-		detail: "the body is larger than the server takes, which is " + byteCount(limit), remedy: "send the points in several requests, or start the server with a larger --max-body",
+		detail: "the body is larger than the server takes, which is " + byteCount(limit), remedy: remedy,
 	}
 }

@@ -46,17 +46,7 @@ func (s *Server) getCollection(ctx context.Context, c *call) (answer, error) {
 	m := c.collection.Manifest()
 	info := map[string]any{
 		"status": "green", "optimizer_status": "ok", "points_count": d.Points, "indexed_vectors_count": d.Indexed, "segments_count": 1,
-		"payload_schema": map[string]any{},
-		"config": map[string]any{
-			"params": map[string]any{
-				"vectors":      map[string]any{"size": m.Space.Dimension, "distance": distanceOf(m.Metric)},
-				"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": true,
-			},
-			"hnsw_config":      map[string]any{"m": m.Index.M, "ef_construct": m.Index.EfConstruction, "full_scan_threshold": 0},
-			"optimizer_config": map[string]any{}, "wal_config": nil, "quantization_config": nil,
-			"index":  m.Index,
-			"search": m.Search,
-		},
+		"payload_schema": map[string]any{}, "config": configOf(m, d),
 		"fingerprint": c.collection.Fingerprint().String(), "generation": d.Generation, "unverified": !m.Provenance.Verified,
 		"memory_bytes": d.Index.Bytes,
 	}

@@ -188,11 +188,14 @@ func payload(r *strictjson.Reader) (json.RawMessage, error) {
 	return b.Bytes(), nil
 }
 
-// withVector reads whether vectors are wanted.
+// withVector reads whether vectors are wanted. A list of names, Qdrant's other
+// form, may be empty and then wants none.
 func withVector(r *strictjson.Reader, p *bool) func() error {
 	return optional(r, func() error {
 		if r.Kind() == strictjson.Array {
-			return r.Fail("vectors have no names here; want true or false")
+			return r.Array(func(int) error {
+				return r.Fail("there is no vector of this name: vectors have no names here; want true or false")
+			})
 		}
 		return into(p, r.Bool)()
 	})

@@ -60,7 +60,7 @@ func TestHostileBodies(t *testing.T) {
 		// Texts and vectors; the good point before the bad one must not be stored.
 		{put, `{"points":[{"id":100,"text":"good"},{"id":101}]}`, 400, "bad_json"},
 		{put, `{"points":[{"id":100,"text":"good"},{"id":101,"text":""}]}`, 422, "unusable_text"},
-		{put, `{"points":[{"id":100,"text":"good"},{"id":101,"vector":[1,2]}]}`, 422, "wrong_dimension"},
+		{put, `{"points":[{"id":100,"text":"good"},{"id":101,"vector":[1,2]}]}`, 409, "fingerprint_required"},
 		{put, `{"points":[{"id":100,"text":null}]}`, 400, "bad_json"},
 		{put, `{"points":[{"id":1,"vector":[]}]}`, 400, "bad_json"},
 		{put, `{"points":[{"id":1,"vector":null}]}`, 400, "bad_json"},
@@ -95,8 +95,9 @@ func TestHostileBodies(t *testing.T) {
 		{scroll, `{"limit":0}`, 400, ""},
 		{scroll, `{"limit":1e30}`, 400, ""},
 		// Queries.
-		{query, `{}`, 400, "bad_json"},
-		{query, `{"query":null}`, 400, "bad_json"},
+		{query, `{"score_threshold":1}`, 400, "bad_json"},
+		{query, `{"query":{"text":"a"},"with_vector":["x"]}`, 400, "bad_json"},
+		{scroll, `{"with_vector":["x"]}`, 400, ""},
 		{query, `{"query":{}}`, 400, "bad_json"},
 		{query, `{"query":true}`, 400, "bad_json"},
 		{query, `{"query":{"nearest":{"nearest":1}}}`, 400, "bad_json"},
@@ -104,7 +105,7 @@ func TestHostileBodies(t *testing.T) {
 		{query, `{"query":{"fusion":"rrf"}}`, 400, "bad_json"},
 		{query, `{"query":{"text":"a"},"using":"v"}`, 400, "bad_json"},
 		{query, `{"query":{"text":""}}`, 422, "unusable_text"},
-		{query, `{"query":[1,2]}`, 422, "wrong_dimension"},
+		{query, `{"query":[1,2]}`, 409, "fingerprint_required"},
 		{query, `{"query":4711}`, 404, "point_not_found"},
 		{query, `{"query":{"text":"a"},"with_payload":{"include":["a"],"x":1}}`, 400, "bad_json"},
 		// Filters.

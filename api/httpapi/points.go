@@ -24,6 +24,14 @@ func (s *Server) upsertPoints(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	for _, p := range u.points {
+		if p.Vector != nil {
+			if err := vouched(c, p.Pointer+"/vector"); err != nil {
+				return answer{}, err
+			}
+			break
+		}
+	}
 	for _, m := range u.models {
 		if err := c.collection.CheckModel(m.model, m.pointer); err != nil {
 			return answer{}, err

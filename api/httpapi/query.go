@@ -83,6 +83,14 @@ func several(ctx context.Context, c *call, form func(*strictjson.Reader) (query,
 
 // run runs one query.
 func run(ctx context.Context, c *call, q query) ([]record, usage, error) {
+	if q.list {
+		return listed(ctx, c, q)
+	}
+	if q.Vector != nil {
+		if err := vouched(c, q.Pointer); err != nil {
+			return nil, usage{}, err
+		}
+	}
 	found, err := c.collection.Query(ctx, q.Query)
 	if err != nil {
 		return nil, usage{}, hint(err, q.Query)

@@ -10,6 +10,7 @@ import (
 type query struct {
 	api.Query
 	selector selector
+	list     bool // there is nothing to search with: points in the order of their ids
 }
 
 // common are the members that both forms of a query have.
@@ -40,15 +41,15 @@ func (q *query) params(r *strictjson.Reader) error {
 // queryOf reads a query of the present form.
 func queryOf(r *strictjson.Reader) (query, error) {
 	var q query
-	found := false
+	q.list = true
 	decoders := q.common(r)
-	decoders["query"] = func() error { found = true; return q.what(r, true) }
+	decoders["query"] = optional(r, func() error { q.list = false; return q.what(r, true) })
 	decoders["using"] = absent(r, "vectors have no names here; leave it out")
 	decoders["prefetch"] = absent(r, "there are no queries of several stages here; leave it out")
 	decoders["lookup_from"] = absent(r, "queries look into their own collection; leave it out")
 	err := fields(r, decoders)
-	if err == nil && !found {
-		err = r.Fail("want a query: a vector, an id, or {\"text\": \"...\"}")
+	if err == nil && q.list && q.ScoreThreshold != nil {
+		err = r.Fail("a score_threshold needs a query: a vector, an id, or {\"text\": \"...\"}")
 	}
 	return q, err
 }

@@ -188,15 +188,26 @@ func (s *Server) run(ec echo.Context, c *call, h handler) (answer, error) {
 	return h(s, ctx, c)
 }
 
+// Limits of a body that is checked against its schema, which takes a copy of
+// some 64 bytes a value. It is enough for 100,000 ids and a filter.
+const (
+	maxSchemaBody   = 16 << 20
+	maxSchemaValues = 250_000
+)
+
 // readBody reads and checks the body.
 func (s *Server) readBody(w http.ResponseWriter, c *call) (err error) {
-	if c.body, err = body(w, c.request, s.maxBody); err != nil {
+	limit := s.maxBody
+	if c.operation.schemaBody {
+		limit = min(limit, maxSchemaBody)
+	}
+	if c.body, err = body(w, c.request, limit); err != nil {
 		return err
 	}
 	if !c.operation.schemaBody {
 		return nil
 	}
-	if err := strictjson.Check(c.body); err != nil {
+	if err := strictjson.CheckValues(c.body, maxSchemaValues); err != nil {
 		return err
 	}
 	var document any

@@ -116,6 +116,9 @@ func (o operation) checkBody(document any) error {
 	var schema *openapi3.SchemaError
 	if errors.As(err, &schema) {
 		pointer, reason = pointerOf(schema.JSONPointer()), schema.Reason
+		if schema.Schema != nil && schema.Schema.Description != "" {
+			reason += "; it says " + schema.Schema.Description
+		}
 	}
 	return malformed("bad_request", pointer, "%s", reason)
 }

@@ -73,6 +73,8 @@ type Reader struct {
 	data []byte
 	pos  int
 	path []step
+
+	members, most int // elements and members so far, and how many there may be; 0: any number
 }
 
 // Decode calls read to consume the one value that data holds.
@@ -105,6 +107,15 @@ func Decode(data []byte, read func(*Reader) error) error {
 
 // Check reads the document and keeps nothing.
 func Check(data []byte) error { return Decode(data, (*Reader).Skip) }
+
+// CheckValues is Check for a document of at most that many values within
+// arrays and objects.
+func CheckValues(data []byte, most int) error {
+	return Decode(data, func(r *Reader) error {
+		r.most = most
+		return r.Skip()
+	})
+}
 
 // Pointer is the JSON pointer of the value that comes next.
 func (r *Reader) Pointer() string {
@@ -175,6 +186,9 @@ func (r *Reader) space() {
 func (r *Reader) push(s step) error {
 	if len(r.path) >= MaxDepth {
 		return r.Fail("nested deeper than %d levels", MaxDepth)
+	}
+	if r.members++; r.most > 0 && r.members > r.most {
+		return r.Fail("more than %d values in one document", r.most)
 	}
 	r.path = append(r.path, s)
 	return nil

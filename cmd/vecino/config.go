@@ -38,7 +38,8 @@ type config struct {
 
 // loadConfig reads a file. A value stands under the flag's name ("server:
 // URL"), or under the command and the flag's name ("serve: {data: DIR}"),
-// which goes first.
+// which goes first. A flag with the tag own has the second form only: a data
+// directory for serve must not turn the commands that speak to it away from it.
 func loadConfig(path string) (kong.Resolver, error) {
 	values := koanf.New(".")
 	if err := values.Load(file.Provider(path), yaml.Parser()); err != nil {
@@ -78,7 +79,10 @@ func (c *config) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (a
 			return nil, nil
 		}
 	}
-	keys := []string{flag.Name}
+	var keys []string
+	if !flag.Tag.Has("own") {
+		keys = append(keys, flag.Name)
+	}
 	if parent.Command != nil {
 		keys = slices.Insert(keys, 0, strings.ReplaceAll(strings.TrimPrefix(parent.Command.Path(), "vecino "), " ", ".")+"."+flag.Name)
 	}

@@ -22,6 +22,7 @@ import (
 // source is one file of documents; path "-" is the standard input.
 type source struct {
 	path string
+	name string // as the payload of its pieces says; "" for NDJSON, whose documents are their own
 	size int64
 	read func(stdin io.Reader, each func(d document, bad error) error) error
 }
@@ -51,7 +52,8 @@ func findSources(paths []string) ([]source, error) {
 		}
 		err = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
 			if err != nil {
-				return err
+				sources = append(sources, unreadable(at, err))
+				return nil
 			}
 			if strings.HasPrefix(entry.Name(), ".") && at != path {
 				if entry.IsDir() {
@@ -76,12 +78,19 @@ func findSources(paths []string) ([]source, error) {
 	return sources, nil
 }
 
+// unreadable is a source that is reported when its turn comes.
+func unreadable(path string, err error) source {
+	return source{path: path, read: func(io.Reader, func(document, error) error) error { return err }}
+}
+
 // fileSource is the source of a file, by its name's ending.
 func fileSource(path string, size int64) (source, bool) {
 	var read func(name string, in io.Reader, each func(document, error) error) error
+	label := filepath.ToSlash(filepath.Clean(path))
+	name := label
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".ndjson", ".jsonl":
-		read = readLines
+		read, name = readLines, ""
 	case ".md", ".markdown":
 		read = readWhole(markdownSections)
 	case ".txt":
@@ -89,13 +98,13 @@ func fileSource(path string, size int64) (source, bool) {
 	default:
 		return source{}, false
 	}
-	return source{path: path, size: size, read: func(_ io.Reader, each func(document, error) error) error {
+	return source{path: path, name: name, size: size, read: func(_ io.Reader, each func(document, error) error) error {
 		f, err := os.Open(path)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return read(filepath.ToSlash(filepath.Clean(path)), f, each)
+		return read(label, f, each)
 	}}, true
 }
 
@@ -237,5 +246,14 @@ func pieceID(name, key string) string {
 		return id
 	}
 	sum := sha256.Sum256([]byte(name + "\x00" + key))
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return longPiece + hex.EncodeToString(sum[:])
+}
+
+// longPiece begins the id of a piece whose name is too long to be one.
+const longPiece = "sha256:"
+
+// isLongPieceID reports whether an id is the digest of a piece's name. Those
+// that contentID makes are shorter.
+func isLongPieceID(id string) bool {
+	return strings.HasPrefix(id, longPiece) && len(id) == len(longPiece)+hex.EncodedLen(sha256.Size)
 }

@@ -93,22 +93,28 @@ const (
 	longestWait = 30 * time.Second
 )
 
-// put sends one request, again when the server is busy.
+// put sends some documents.
 func (s *sender) put(ctx context.Context, batch []document) (tokens int, err error) {
+	var answer struct {
+		Usage struct{ Tokens int }
+	}
+	err = s.call(ctx, http.MethodPut, "/points?wait=true", map[string]any{"points": batch}, &answer)
+	return answer.Usage.Tokens, err
+}
+
+// call sends one request about the collection, again when the server is busy.
+func (s *sender) call(ctx context.Context, method, path string, body, answer any) error {
 	wait := firstWait
 	for try := 0; ; try++ {
-		var answer struct {
-			Usage struct{ Tokens int }
-		}
-		err = s.remote.call(ctx, http.MethodPut, collection(s.collection, "/points?wait=true"), map[string]any{"points": batch}, &answer)
+		err := s.remote.call(ctx, method, collection(s.collection, path), body, answer)
 		var refused *serverError
 		if err == nil || !errors.As(err, &refused) || !refused.temporary() || try == s.retries {
-			return answer.Usage.Tokens, err
+			return err
 		}
 		s.progress.note(fmt.Sprintf("the server is busy (%s), trying again in %s", refused.Detail, max(wait, refused.retryAfter)))
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		case <-time.After(max(wait, refused.retryAfter)):
 		}
 		wait = min(2*wait, longestWait)

@@ -55,7 +55,8 @@ const description = `Text in, nearest neighbours out.
   vecino manifest show -c notes               what the vectors are
 
 Values come from flags, then VECINO_* variables (VECINO_SERVER for --server),
-then the file of --config. Exit status: 0 done, 1 failed, 2 wrong command
+then the file of --config. --data of a command that needs a server has no
+variable: VECINO_DATA is that of serve. Exit status: 0 done, 1 failed, 2 wrong command
 line, 3 refused because of another embedding space.`
 
 // usageError is a wrong command line.
@@ -144,7 +145,7 @@ func report(stderr io.Writer, err error) int {
 
 // quickstartCmd runs the tour.
 type quickstartCmd struct {
-	Data   string `help:"Data directory; a temporary one that is removed at the end when left out." placeholder:"DIR"`
+	Data   string `help:"Data directory; a temporary one that is removed at the end when left out." placeholder:"DIR" env:"-" own:""`
 	Listen string `help:"Address of the server; a free port when left out." placeholder:"HOST:PORT"`
 	Serve  bool   `help:"Keep the server running until Ctrl-C."`
 }

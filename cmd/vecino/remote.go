@@ -14,14 +14,37 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/vecino-db/vecino/compat"
 )
 
 // connection says which server a command speaks to.
 type connection struct {
 	Server string `help:"Address of the server." default:"http://127.0.0.1:7747" placeholder:"URL"`
-	Data   string `help:"Work on the stopped store of this directory instead of a server." placeholder:"DIR"`
+	Data   string `help:"Work on the stopped store of this directory instead of a server." placeholder:"DIR" env:"-" own:""`
 	Models string `help:"With --data: directory of local models." placeholder:"DIR"`
+
+	create bool // with --data: make a store where there is none
+}
+
+// AfterApply decides between --server and --data, which a command line that
+// gives both leaves open. One that gives --server goes before a --data of the
+// configuration.
+func (c *connection) AfterApply(parsed *kong.Context) error {
+	given := map[string]bool{}
+	for _, p := range parsed.Path {
+		if p.Flag != nil && !p.Resolved {
+			given[p.Flag.Name] = true
+		}
+	}
+	switch {
+	case given["server"] && given["data"]:
+		return errors.New("--server and --data are two places to work on; give one of them")
+	case given["server"]:
+		c.Data = ""
+	}
+	return nil
 }
 
 // open connects. With --data it starts a server of its own on a free port, so
@@ -36,7 +59,7 @@ func (c connection) open(ctx context.Context) (r *remote, end func() error, err 
 		}
 		return r, end, nil
 	}
-	server, err := startServer(ctx, serveOptions{Data: c.Data, Listen: "127.0.0.1:0", Models: modelsDir(c.Models), Logger: slog.New(slog.DiscardHandler)})
+	server, err := startServer(ctx, serveOptions{Data: c.Data, Existing: !c.create, Listen: "127.0.0.1:0", Models: modelsDir(c.Models), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,12 +18,13 @@ import (
 
 // serveOptions is what a server needs to run.
 type serveOptions struct {
-	Data    string       // data directory; made when it isn't there
+	Data    string       // data directory; made when it isn't there, unless Existing
 	Listen  string       // host:port on a loopback interface; port 0 picks a free one
 	Models  string       // directory of local models; "" for none
 	MaxBody int64        // bytes of a request's body, decompressed; 0: httpapi's default
 	Logger  *slog.Logger // nil: nothing is logged
 
+	Existing       bool     // refuse a data directory without a store
 	Hosts          []string // as httpapi.Options.Hosts
 	MaxConnections int      // 0: 1,024
 
@@ -114,7 +115,7 @@ func (s *runningServer) Close(ctx context.Context) error {
 
 // openService opens the store of o.Data and everything in it.
 func openService(ctx context.Context, o serveOptions) (*api.Service, error) {
-	opened, err := store.Open(ctx, store.Options{Dir: o.Data, Create: true, Logger: o.Logger})
+	opened, err := store.Open(ctx, store.Options{Dir: o.Data, Create: !o.Existing, Logger: o.Logger})
 	if err != nil {
 		return nil, err
 	}
