@@ -2,7 +2,7 @@
 // computes with; it has no code itself.
 //
 //	cpu         which tier runs: generic, neon, avx2, avx512, avx512vnni
-//	f32         dot, squared L2, cosine, normalize, rows of a slab; softmax, GELU, layer norm
+//	f32         dot, squared L2, cosine, normalize, rows of a slab; softmax, GELU, SiLU, layer norm
 //	i8          dot of quantized vectors, rows of a slab
 //	gemm        products of packed matrices, float32 and int8
 //	kerneltest  what their tests share

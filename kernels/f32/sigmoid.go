@@ -2,8 +2,8 @@ package f32
 
 import "math"
 
-// SiLU replaces every x of v by x/(1+exp(-x)), to a relative error below 1e-6 down
-// to x of -87, where the result becomes 0. SiLU(-Inf) is NaN, being -Inf*0.
+// SiLU replaces every x of v by x/(1+exp(-x)), with a relative error below 1e-6
+// down to x of -87, where the result becomes 0. SiLU(-Inf) is NaN, being -Inf*0.
 func SiLU(v []float32) { silu(v) }
 
 // GELUTanh replaces every x of v by the form of GELU that approximates Phi:

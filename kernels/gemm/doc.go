@@ -13,8 +13,9 @@
 // micro-kernel keeps a tile in registers (12 x 32 with AVX-512, 6 x 16 with AVX2,
 // 8 x 8 with NEON, 4 x 4 in plain Go) over a stretch of k; the loops around it
 // keep the panels in the second-level cache (Goto and van de Geijn, Anatomy of
-// High-Performance Matrix Multiplication, 2008), and apply the epilogue while a
-// stripe of the result is still near.
+// High-Performance Matrix Multiplication, 2008). A bias is added, and integers
+// become floats, while the tile is in registers; GELU and a residual follow while
+// a stripe of the result is still near.
 //
 // One call runs on the caller's goroutine and allocates nothing. To use more
 // processors, split the rows: calls on different rows of dst are independent, and
