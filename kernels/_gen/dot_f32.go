@@ -169,12 +169,15 @@ func f32Rows(g *amd64, name, doc string, do step) {
 // rows is a kernel of one query against chosen rows of a slab, four at a time.
 type rows struct {
 	name, signature, doc string
-	elem                 int // bytes of an element of q and slab
-	width                int // bytes of a row that one step takes
-	unroll               int // steps of the inner loop
+	elem                 int  // bytes of an element of q and slab
+	strided              bool // rows begin at multiples of the parameter stride, not of dim
+	width                int  // bytes of a row that one step takes
+	unroll               int  // steps of the inner loop
 	prologue             func(dim reg.GPVirtual)
 	load                 func(q operand.Mem) reg.VecVirtual
 	step                 func(q reg.VecVirtual, row operand.Mem, acc reg.VecVirtual)
+	// both is load and step in one, for all four rows, at offset at + disp.
+	both func(q reg.Register, row [4]reg.GPVirtual, at reg.GPVirtual, disp int, acc []reg.VecVirtual)
 	// tail takes the left bytes at offset at, fewer than width.
 	tail func(q reg.Register, row [4]reg.GPVirtual, at, left reg.GPVirtual, acc []reg.VecVirtual)
 	// finish turns unroll*4 accumulators, step-major, into four results.
@@ -191,10 +194,14 @@ func (k rows) write(g *amd64) {
 	for r := range row {
 		row[r], next[r] = g.GP64(), g.GP64()
 	}
+	stride := "dim"
+	if k.strided {
+		stride = "stride"
+	}
 	pointers := func(to [4]reg.GPVirtual, disp int) {
 		for r := range to {
 			g.MOVL(mem(list, disp+4*r), to[r].As32())
-			g.IMULQ(g.addr("dim"), to[r])
+			g.IMULQ(g.addr(stride), to[r])
 			if k.elem == 4 {
 				g.SHLQ(operand.Imm(2), to[r])
 			}
@@ -228,9 +235,11 @@ func (k rows) write(g *amd64) {
 
 	k.loop(g, "blocks", k.unroll, q, row, next, at, left, acc)
 	k.loop(g, "singles", 1, q, row, next, at, left, acc)
-	g.TESTQ(left, left)
-	g.JZ(operand.LabelRef("reduce"))
-	k.tail(q, row, at, left, acc)
+	if k.tail != nil {
+		g.TESTQ(left, left)
+		g.JZ(operand.LabelRef("reduce"))
+		k.tail(q, row, at, left, acc)
+	}
 
 	g.Label("reduce")
 	g.VMOVUPS(k.finish(acc), mem(dst, 0))
@@ -257,6 +266,10 @@ func (k rows) loop(g *amd64, label string, unroll int, q reg.GPVirtual, row, nex
 		}
 	}
 	for u := range unroll {
+		if k.both != nil {
+			k.both(q, row, at, u*k.width, acc[4*u:4*u+4])
+			continue
+		}
 		x := k.load(indexed(q, at, u*k.width))
 		for r := range row {
 			k.step(x, indexed(row[r], at, u*k.width), acc[4*u+r])
