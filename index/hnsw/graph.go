@@ -32,7 +32,7 @@ func New(cfg index.Config) (*Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c, err := newCore(cfg, 0, 0)
+	c, err := newCore(cfg, nil, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,13 @@ func (g *Graph) insert(ordinal uint32, vector []float32) error {
 		g.writers.RLock()
 		c := g.core.Load()
 		ok := c.insert(ordinal, vector)
+		sampled := g.cfg.Build.Encoding != compat.EncodingF32 && c.arrays.Load().book == nil && c.nodes.Load() >= sampleSize
 		g.writers.RUnlock()
+		if sampled {
+			if err := g.encodeAll(c); err != nil {
+				return err
+			}
+		}
 		if ok {
 			return nil
 		}
@@ -113,7 +119,7 @@ func (g *Graph) Compact(ctx context.Context) error {
 	g.compacting.Lock()
 	defer g.compacting.Unlock()
 	old := g.core.Load()
-	c, err := newCore(g.cfg, int(old.live.Load())+firstNodes, 0)
+	c, err := newCore(g.cfg, bookFor(old), int(old.live.Load())+firstNodes, 0)
 	if err != nil {
 		return err
 	}
@@ -168,14 +174,10 @@ func (c *core) copyLive(ctx context.Context, old *core, from, to uint32) error {
 				if !old.isLive(a, id) {
 					continue
 				}
-				ordinal := atomic.LoadUint32(&a.ordinals[id])
-				if have := c.table.Get(ordinal); have != 0 && c.same(have-1, a.vector(id)) {
-					continue
-				}
 				for {
 					room.RLock()
 					full := c.arrays.Load()
-					ok := c.insertPrepared(ordinal, a.vector(id))
+					ok := c.copyNode(old, a, id)
 					room.RUnlock()
 					if ok {
 						break

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/internal/quant"
 )
 
 // askEvery hops a walk looks at its context.
@@ -12,8 +13,11 @@ const askEvery = 64
 
 // scratch is what one search or insert needs; it goes back to a pool.
 type scratch struct {
-	query   []float32
-	visited []uint64 // one bit a node
+	target  target
+	own     newcomer    // of an insert
+	pair    quant.Query // of pairs
+	decoded []float32   // likewise
+	visited []uint64    // one bit a node
 	pool    pool
 	ids     []uint32  // the neighbours to compare
 	raw     []float32 // their raw values
@@ -29,6 +33,7 @@ type scratch struct {
 	items   []item
 	levels  [maxLevel + 1][]uint32 // the neighbours chosen for each level
 	compare [8]float32
+	self    [1]uint32
 }
 
 // scanBatch rows of a scan go to the kernel at once.
@@ -37,9 +42,10 @@ const scanBatch = 256
 func newScratch(cfg index.Config) *scratch {
 	n := max(2*cfg.Build.M+1, scanBatch)
 	return &scratch{
-		query: make([]float32, cfg.Dimension),
-		ids:   make([]uint32, n),
-		raw:   make([]float32, n),
+		target:  target{vector: make([]float32, cfg.Dimension)},
+		decoded: make([]float32, cfg.Dimension),
+		ids:     make([]uint32, n),
+		raw:     make([]float32, n),
 	}
 }
 
@@ -97,7 +103,7 @@ func (c *core) greedy(a *arrays, s *scratch, level int, from item) item {
 			s.ids[n] = link - 1
 			n++
 		}
-		c.measure.Rows(s.raw[:n], s.query, a.vectors, s.ids[:n])
+		c.coarse(s.raw[:n], a, &s.target, s.ids[:n])
 		best := from
 		for i, raw := range s.raw[:n] {
 			best = min(best, newItem(c.measure.Key(raw), s.ids[i]))
@@ -109,18 +115,20 @@ func (c *core) greedy(a *arrays, s *scratch, level int, from item) item {
 	}
 }
 
-// descend is the way from the entry point to the node nearest to s.query above
-// a level.
+// descend is the way from the entry point to the node nearest to s.target above
+// a level. The target is prepared for a.
 func (c *core) descend(a *arrays, s *scratch, entry uint64, level int) item {
 	id := uint32(entry) - 1
-	at := newItem(c.measure.Key(c.measure.Raw(s.query, a.vector(id))), id)
+	s.self[0] = id
+	c.coarse(s.compare[:1], a, &s.target, s.self[:])
+	at := newItem(c.measure.Key(s.compare[0]), id)
 	for l := int(entry >> 32); l > level; l-- {
 		at = c.greedy(a, s, l, at)
 	}
 	return at
 }
 
-// walk finds the ef nodes nearest to s.query at a level, from one of them on,
+// walk finds the ef nodes nearest to s.target at a level, from one of them on,
 // and leaves them in s.pool. Tombstones count like others.
 func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, from item) error {
 	n := c.visitable(a)
@@ -140,7 +148,7 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 			}
 		}
 		found := s.gather(a.block(id, level), n)
-		c.measure.Rows(s.raw[:found], s.query, a.vectors, s.ids[:found])
+		c.coarse(s.raw[:found], a, &s.target, s.ids[:found])
 		worst := p.worst()
 		for i, raw := range s.raw[:found] {
 			if key := c.measure.Key(raw); key < worst {
