@@ -52,13 +52,48 @@ func (c *core) fine(dst []float32, a *arrays, t *target, ids []uint32) {
 	a.book.Fine(dst, &t.coded, a.rows, ids)
 }
 
-// pairs sets dst[i] to the raw value of node id against node ids[i].
+// pairs sets dst[i] to the raw value of row id against row ids[i]. Rows are nodes,
+// or what was staged.
 func (c *core) pairs(dst []float32, a *arrays, s *scratch, id uint32, ids []uint32) {
-	if a.book == nil {
+	switch {
+	case a.book == nil:
 		c.measure.Rows(dst, a.vector(id), a.vectors, ids)
-		return
+	case a.book.Stages():
+		a.book.StagedPairs(dst, &s.stage, id, ids)
+	default:
+		a.book.Pairs(dst, &s.pair, a.rows, id, ids)
 	}
-	a.book.Pairs(dst, &s.pair, a.rows, id, ids, s.decoded)
+}
+
+// choose is diversify over nodes, whatever their encoding. Rows that can't be
+// compared with each other where they are get staged first, and their keys are
+// computed anew.
+func (c *core) choose(a *arrays, s *scratch, id uint32, items []item, limit, fill int) []uint32 {
+	if a.book == nil || !a.book.Stages() {
+		return c.diversify(a, s, id, items, limit, fill)
+	}
+	n := len(items)
+	for len(s.order) <= n {
+		s.order = append(s.order, uint32(len(s.order)))
+		s.keys = append(s.keys, 0)
+	}
+	s.staged = s.staged[:0]
+	for _, it := range items {
+		s.staged = append(s.staged, it.id())
+	}
+	s.staged = append(s.staged, id)
+	a.book.Stage(&s.stage, a.rows, s.staged)
+	c.pairs(s.keys[:n], a, s, uint32(n), s.order[:n])
+	s.rows = s.rows[:0]
+	for i, raw := range s.keys[:n] {
+		s.rows = append(s.rows, newItem(c.measure.Key(raw), uint32(i)))
+	}
+	nearestFirst(s.rows)
+	chosen := c.diversify(a, s, uint32(n), s.rows, limit, fill)
+	for i, row := range chosen {
+		chosen[i] = s.staged[row]
+	}
+	return chosen
 }
 
 // decode writes the vector of a node to v.

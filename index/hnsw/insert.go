@@ -57,7 +57,7 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) bool {
 		if l == 0 {
 			limit, fill = a.strideB, a.strideB*7/8
 		}
-		s.levels[l] = append(s.levels[l][:0], c.diversify(a, s, id, s.pool.items, limit, fill)...)
+		s.levels[l] = append(s.levels[l][:0], c.choose(a, s, id, s.pool.items, limit, fill)...)
 	}
 	for l := top; l >= 0; l-- {
 		storeLinks(a.block(id, l), s.levels[l])
@@ -146,13 +146,15 @@ func (c *core) connect(a *arrays, s *scratch, node uint32, level int, added uint
 	}
 	s.ids[n] = added
 	n++
-	c.pairs(s.raw[:n], a, s, node, s.ids[:n])
+	if a.book == nil || !a.book.Stages() {
+		c.pairs(s.raw[:n], a, s, node, s.ids[:n])
+	}
 	s.items = s.items[:0]
 	for i, neighbour := range s.ids[:n] {
 		s.items = append(s.items, newItem(c.measure.Key(s.raw[i]), neighbour))
 	}
 	nearestFirst(s.items)
-	storeLinks(block, c.diversify(a, s, node, s.items, len(block), 0))
+	storeLinks(block, c.choose(a, s, node, s.items, len(block), 0))
 }
 
 // storeLinks rewrites a block whose lock the caller has.
@@ -165,8 +167,8 @@ func storeLinks(block, nodes []uint32) {
 	}
 }
 
-// diversify picks neighbours of a node from items, which hold nodes and how
-// near they are to it, nearest first: Algorithm 4 of the paper. A node is left
+// diversify picks neighbours of a row (see pairs) from items, which hold rows and
+// how near they are to it, nearest first: Algorithm 4 of the paper. A node is left
 // out when it is nearer to one that was picked than to the node. At most
 // limit are picked; when they are fewer than fill, the nearest of those left
 // out make up for it. The result is s.chosen.

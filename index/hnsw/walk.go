@@ -16,7 +16,11 @@ type scratch struct {
 	target  target
 	own     newcomer    // of an insert
 	pair    quant.Query // of pairs
-	decoded []float32   // likewise
+	stage   quant.Stage // likewise
+	staged  []uint32    // the nodes on stage
+	order   []uint32    // 0, 1, 2, ..
+	keys    []float32   // raw values of the rows on stage
+	rows    []item      // the rows, nearest first
 	visited []uint64    // one bit a node
 	pool    pool
 	ids     []uint32  // the neighbours to compare
@@ -42,10 +46,9 @@ const scanBatch = 256
 func newScratch(cfg index.Config) *scratch {
 	n := max(2*cfg.Build.M+1, scanBatch)
 	return &scratch{
-		target:  target{vector: make([]float32, cfg.Dimension)},
-		decoded: make([]float32, cfg.Dimension),
-		ids:     make([]uint32, n),
-		raw:     make([]float32, n),
+		target: target{vector: make([]float32, cfg.Dimension)},
+		ids:    make([]uint32, n),
+		raw:    make([]float32, n),
 	}
 }
 

@@ -13,6 +13,7 @@ func codeDots(g *amd64) {
 		g.bits = bits
 		u8Rows(g, words)
 		nibbleRows(g, false)
+		decodeNibbles(g)
 	}
 	u8RowsVNNI(g)
 	nibbleRows(g, true)
@@ -235,4 +236,76 @@ func nibbleRows(g *amd64, vnni bool) {
 		},
 		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return g.sumFour(acc, true) },
 	}.write(g)
+}
+
+// decodeNibbles writes the kernel that makes 8-bit codes of a row of 4-bit codes
+// and its residual. Products and sums are rounded one by one, as the reference
+// rounds them.
+func decodeNibbles(g *amd64) {
+	g.fn("decode"+g.tier(), "func(dst, code, fine *uint8, origin *float32, blocks int, bound, step, fineStep float32)",
+		"sets dst[i] to 128 + the integer nearest to origin[i] + bound + step*code[i] + fineStep*fine[i], kept within 1..255, for blocks of 128 dimensions.")
+	dst, code, fine, origin, blocks := g.load("dst"), g.load("code"), g.load("fine"), g.load("origin"), g.load("blocks")
+	constant := func(x uint32) reg.VecVirtual {
+		r, x32, v := g.GP32(), g.XMM(), g.vec()
+		g.MOVL(operand.U32(x), r)
+		g.VMOVD(r, x32)
+		g.VPBROADCASTD(x32, v)
+		return v
+	}
+	param := func(name string) reg.VecVirtual {
+		v := g.vec()
+		g.VBROADCASTSS(g.addr(name), v)
+		return v
+	}
+	low, flip := constant(15), constant(0x80808080)
+	most, least := constant(0x42fe0000), constant(0xc2fe0000) // 127 and -127
+	bound, step, fineStep := param("bound"), param("step"), param("fineStep")
+	lanes := g.width() / 4
+	g.Label("block")
+	for group := 0; group < 64; group += lanes {
+		bytes := g.vec()
+		g.VPMOVZXBD(mem(code, group), bytes)
+		for part := range 2 {
+			at := group + 64*part
+			x, y, z := g.vec(), g.vec(), g.vec()
+			switch {
+			case part == 1:
+				g.VPSRLD(operand.Imm(4), bytes, x)
+			case g.bits == 512:
+				g.VPANDD(low, bytes, x)
+			default:
+				g.VPAND(low, bytes, x)
+			}
+			g.VCVTDQ2PS(x, x)
+			g.VMULPS(step, x, x)
+			g.VADDPS(mem(origin, 4*at), bound, y)
+			g.VADDPS(x, y, x)
+			g.VPMOVZXBD(mem(fine, at), z)
+			g.VCVTDQ2PS(z, z)
+			g.VMULPS(fineStep, z, z)
+			g.VADDPS(z, x, x)
+			g.VMINPS(most, x, x)
+			g.VMAXPS(least, x, x)
+			g.VCVTPS2DQ(x, x)
+			out := g.XMM()
+			if g.bits == 512 {
+				g.VPMOVSDB(x, out)
+				g.VPXOR(flip.AsX(), out, out)
+				g.VMOVDQU(out, mem(dst, at))
+				continue
+			}
+			g.VEXTRACTI128(operand.Imm(1), x, out)
+			g.VPACKSSDW(out, x.AsX(), out)
+			g.VPACKSSWB(out, out, out)
+			g.VPXOR(flip.AsX(), out, out)
+			g.VMOVQ(out, mem(dst, at))
+		}
+	}
+	g.ADDQ(operand.Imm(64), code)
+	g.ADDQ(operand.U32(128), fine)
+	g.ADDQ(operand.U32(128), dst)
+	g.ADDQ(operand.U32(512), origin)
+	g.DECQ(blocks)
+	g.JNZ(operand.LabelRef("block"))
+	g.ret()
 }

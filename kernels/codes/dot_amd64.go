@@ -65,6 +65,23 @@ func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) 
 	}
 }
 
+// decodeBlocks decodes whole blocks and gives their number.
+func decodeBlocks(dst, code, fine []uint8, origin []float32, bound, step, fineStep float32) int {
+	blocks := len(dst) / Block
+	if blocks == 0 {
+		return 0
+	}
+	switch cpu.Active() {
+	case cpu.AVX512VNNI, cpu.AVX512:
+		decodeAVX512(&dst[0], &code[0], &fine[0], &origin[0], blocks, bound, step, fineStep)
+	case cpu.AVX2:
+		decodeAVX2(&dst[0], &code[0], &fine[0], &origin[0], blocks, bound, step, fineStep)
+	default:
+		return 0
+	}
+	return blocks
+}
+
 // pad makes four rows of one to three, and room for their results.
 func pad(rows []uint32) (four [4]uint32, results [4]int32) {
 	n := copy(four[:], rows)

@@ -27,3 +27,6 @@ func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) 
 		dst[i] = nibbleNEON(unsafe.SliceData(q), &slab[int(r)*stride], len(q)/2)
 	}
 }
+
+// decodeBlocks has no kernel here.
+func decodeBlocks(_, _, _ []uint8, _ []float32, _, _, _ float32) int { return 0 }

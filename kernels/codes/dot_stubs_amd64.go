@@ -14,6 +14,11 @@ func u8RowsAVX2(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride 
 //go:noescape
 func nibbleRowsAVX2(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int)
 
+// decodeAVX2 sets dst[i] to 128 + the integer nearest to origin[i] + bound + step*code[i] + fineStep*fine[i], kept within 1..255, for blocks of 128 dimensions.
+//
+//go:noescape
+func decodeAVX2(dst *uint8, code *uint8, fine *uint8, origin *float32, blocks int, bound float32, step float32, fineStep float32)
+
 // u8RowsAVX512 sets dst[i] to (q ^ flip).row(rows[i]) for i < n; n is a positive multiple of 4, dim is positive.
 //
 //go:noescape
@@ -23,6 +28,11 @@ func u8RowsAVX512(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, strid
 //
 //go:noescape
 func nibbleRowsAVX512(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int)
+
+// decodeAVX512 sets dst[i] to 128 + the integer nearest to origin[i] + bound + step*code[i] + fineStep*fine[i], kept within 1..255, for blocks of 128 dimensions.
+//
+//go:noescape
+func decodeAVX512(dst *uint8, code *uint8, fine *uint8, origin *float32, blocks int, bound float32, step float32, fineStep float32)
 
 // u8RowsVNNI sets dst[i] to (q ^ flip).row(rows[i]) for i < n; n is a positive multiple of 4, dim is positive.
 //

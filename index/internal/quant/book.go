@@ -54,9 +54,10 @@ type Book struct {
 	l2       bool
 	nibbles  bool
 	dim      int
-	scale    float32   // the step of an int8 code
+	scale    float32   // the step of an int8 code; of lvq4x8, of one on stage
 	mean     []float32 // zero where it is not subtracted
 	centred  bool      // the mean is subtracted
+	origin   []float32 // of lvq4x8: the mean in units of scale where staged rows have it
 	typical  float32   // mean step of the sample's rows, of lvq4x8
 	params   int       // floats of a row in params
 	codeLen  int
@@ -106,7 +107,10 @@ func Train(encoding compat.Encoding, metric compat.Metric, dim, n int, row func(
 	magnitudes := make([]float32, 0, n*dim)
 	for i := range n {
 		for j, x := range row(i) {
-			magnitudes = append(magnitudes, float32(math.Abs(float64(x-b.mean[j]))))
+			if b.l2 {
+				x -= b.mean[j]
+			}
+			magnitudes = append(magnitudes, max(x, -x))
 		}
 	}
 	slices.Sort(magnitudes)
@@ -120,6 +124,7 @@ func Train(encoding compat.Encoding, metric compat.Metric, dim, n int, row func(
 		reach = max(top, 1)
 	}
 	b.scale = reach / 127
+	b.setOrigin()
 	if b.nibbles {
 		rec := b.NewRecord()
 		var sum float64
@@ -130,6 +135,19 @@ func Train(encoding compat.Encoding, metric compat.Metric, dim, n int, row func(
 		b.typical = float32(sum / float64(n))
 	}
 	return b
+}
+
+// setOrigin follows from scale and mean.
+func (b *Book) setOrigin() {
+	if !b.nibbles {
+		return
+	}
+	b.origin = make([]float32, b.dim)
+	if !b.l2 {
+		for i, x := range b.mean {
+			b.origin[i] = x / b.scale
+		}
+	}
 }
 
 // CodeBytes is the stride of codes.
@@ -173,6 +191,7 @@ func Restore(encoding compat.Encoding, metric compat.Metric, scale, typical floa
 	}
 	b.scale, b.typical = scale, typical
 	copy(b.mean, mean)
+	b.setOrigin()
 	return b, nil
 }
 

@@ -163,16 +163,9 @@ func (b *Book) Fine(dst []float32, q *Query, s Slabs, rows []uint32) {
 	}
 }
 
-// Pairs sets dst[i] to the raw value of row id against row rows[i]: of int8 in
-// the coarse layer alone. lvq4x8 is decoded into scratch, of at least dim
-// floats, first.
-func (b *Book) Pairs(dst []float32, q *Query, s Slabs, id uint32, rows []uint32, scratch []float32) {
-	if b.nibbles {
-		b.Decode(scratch[:b.dim], b.Row(s, id))
-		b.Prepare(q, scratch[:b.dim])
-		b.Fine(dst, q, s, rows)
-		return
-	}
+// Pairs sets dst[i] to the raw value of row id against row rows[i], of int8, in
+// the coarse layer. q lends its memory only.
+func (b *Book) Pairs(dst []float32, q *Query, s Slabs, id uint32, rows []uint32) {
 	q.room(len(rows))
 	dots := q.dots[0]
 	own := b.Row(s, id)
@@ -189,11 +182,6 @@ func (b *Book) Pairs(dst []float32, q *Query, s Slabs, id uint32, rows []uint32,
 	}
 }
 
-// Blur is the share of a vector's squared norm within which inner products
-// tell nothing of nearness: the noise of the coarse layer.
-func (b *Book) Blur() float32 {
-	if b.nibbles {
-		return 1e-3
-	}
-	return 3e-4
-}
+// Blur is the share of a vector's squared norm within which the inner products
+// of Pairs and StagedPairs tell nothing of nearness.
+func (b *Book) Blur() float32 { return 3e-4 }
