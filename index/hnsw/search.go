@@ -320,8 +320,14 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 		want = r.k + max(r.k*3/2, 15)
 	}
 	want = int(min(float64(want)*max(r.cfg.Search.Oversampling, 1), float64(len(items))))
+	// Where nothing is dead, whatever is beyond what is wanted need not be looked at.
+	whole := r.filter == nil && int(r.nodes.Load()) == int(r.core.live.Load())
 	n := 0
-	for _, it := range items {
+	for i, it := range items {
+		if whole && found >= want {
+			found += len(items) - i
+			break
+		}
 		live := 0
 		for link := it.id() + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
 			if r.returns(a, link) {

@@ -71,6 +71,7 @@ func u8Rows(g *amd64, words operand.Mem) {
 		doc:       doc,
 		elem:      1,
 		strided:   true,
+		ahead:     4,
 		width:     g.width() / 2,
 		unroll:    2,
 		prologue:  func(reg.GPVirtual) { flip = g.flip() },
@@ -134,6 +135,7 @@ func u8RowsVNNI(g *amd64) {
 		doc:       u8RowsDoc,
 		elem:      1,
 		strided:   true,
+		ahead:     4,
 		width:     64,
 		unroll:    2,
 		prologue:  func(reg.GPVirtual) { flip = g.flip() },
@@ -210,6 +212,7 @@ func nibbleRows(g *amd64, vnni bool) {
 		doc:       nibbleRowsDoc,
 		elem:      1,
 		strided:   true,
+		ahead:     4,
 		width:     64,
 		unroll:    1,
 		prologue: func(reg.GPVirtual) {

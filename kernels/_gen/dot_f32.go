@@ -171,6 +171,7 @@ type rows struct {
 	name, signature, doc string
 	elem                 int  // bytes of an element of q and slab
 	strided              bool // rows begin at multiples of the parameter stride, not of dim
+	ahead                int  // groups of four rows that are fetched in advance; 0 is 1
 	width                int  // bytes of a row that one step takes
 	unroll               int  // steps of the inner loop
 	prologue             func(dim reg.GPVirtual)
@@ -209,19 +210,23 @@ func (k rows) write(g *amd64) {
 		}
 	}
 	pointers(row, 0)
+	if k.ahead > 1 {
+		k.fetchFirst(g, next, list, n, pointers)
+	}
 	acc := make([]reg.VecVirtual, 4*k.unroll)
 	for i := range acc {
 		acc[i] = g.vec()
 	}
 
 	g.Label("group")
+	ahead := max(k.ahead, 1)
 	g.Comment("The coming four rows, which are fetched while these are computed; the last group fetches itself")
 	for r := range row {
 		g.MOVQ(row[r], next[r])
 	}
-	g.CMPQ(n, operand.Imm(4))
+	g.CMPQ(n, operand.Imm(uint64(4*ahead)))
 	g.JLE(operand.LabelRef("start"))
-	pointers(next, 16)
+	pointers(next, 16*ahead)
 	g.Label("start")
 	for i := range acc {
 		g.clear(acc[i])
@@ -243,14 +248,46 @@ func (k rows) write(g *amd64) {
 
 	g.Label("reduce")
 	g.VMOVUPS(k.finish(acc), mem(dst, 0))
-	for r := range row {
-		g.MOVQ(next[r], row[r])
+	if ahead == 1 {
+		for r := range row {
+			g.MOVQ(next[r], row[r])
+		}
 	}
 	g.ADDQ(operand.Imm(16), dst)
 	g.ADDQ(operand.Imm(16), list)
+	if ahead == 1 {
+		g.SUBQ(operand.Imm(4), n)
+		g.JG(operand.LabelRef("group"))
+		g.ret()
+		return
+	}
 	g.SUBQ(operand.Imm(4), n)
-	g.JG(operand.LabelRef("group"))
+	g.JLE(operand.LabelRef("done"))
+	pointers(row, 0)
+	g.JMP(operand.LabelRef("group"))
+	g.Label("done")
 	g.ret()
+}
+
+// fetchFirst fetches the groups of rows that no group before them will: all of
+// the first k.ahead.
+func (k rows) fetchFirst(g *amd64, to [4]reg.GPVirtual, list, n reg.GPVirtual, pointers func([4]reg.GPVirtual, int)) {
+	for group := range k.ahead {
+		g.CMPQ(n, operand.Imm(uint64(4*group)))
+		g.JLE(operand.LabelRef("fetched"))
+		pointers(to, 16*group)
+		left := g.GP64()
+		g.MOVQ(g.addr("dim"), left)
+		g.DECQ(left)
+		label := fmt.Sprintf("fetch%d", group)
+		g.Label(label)
+		for r := range to {
+			g.PREFETCHT0(indexed(to[r], left, 0))
+		}
+		g.SUBQ(operand.Imm(64), left)
+		g.JGE(operand.LabelRef(label))
+	}
+	g.Label("fetched")
 }
 
 // loop runs while as many bytes are left as unroll steps take.

@@ -24,7 +24,7 @@ GLOBL wordMasks<>(SB), RODATA|NOPTR, $64
 
 // func u8RowsAVX2(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, flip uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·u8RowsAVX2(SB), NOSPLIT, $8-60
+TEXT ·u8RowsAVX2(SB), NOSPLIT, $0-60
 	MOVQ         dim+32(FP), AX
 	VBROADCASTSS flip+56(FP), Y0
 	MOVQ         q+8(FP), AX
@@ -43,25 +43,122 @@ TEXT ·u8RowsAVX2(SB), NOSPLIT, $8-60
 	MOVL         12(CX), R12
 	IMULQ        stride+40(FP), R12
 	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	DECQ         R14
 
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
 group:
 	// The coming four rows, which are fetched while these are computed; the last group fetches itself
 	MOVQ  SI, DI
 	MOVQ  R8, R9
 	MOVQ  R10, R11
 	MOVQ  R12, R13
-	CMPQ  BX, $0x04
+	CMPQ  BX, $0x10
 	JLE   start
-	MOVL  16(CX), DI
+	MOVL  64(CX), DI
 	IMULQ stride+40(FP), DI
 	ADDQ  slab+16(FP), DI
-	MOVL  20(CX), R9
+	MOVL  68(CX), R9
 	IMULQ stride+40(FP), R9
 	ADDQ  slab+16(FP), R9
-	MOVL  24(CX), R11
+	MOVL  72(CX), R11
 	IMULQ stride+40(FP), R11
 	ADDQ  slab+16(FP), R11
-	MOVL  28(CX), R13
+	MOVL  76(CX), R13
 	IMULQ stride+40(FP), R13
 	ADDQ  slab+16(FP), R13
 
@@ -150,8 +247,8 @@ after_singles:
 	JZ    reduce
 
 	// Back over the last 16 elements; those that were taken already are cleared
-	LEAQ      wordMasks<>+0(SB), BP
-	VMOVDQU   (BP)(R15*2), Y9
+	LEAQ      wordMasks<>+0(SB), DI
+	VMOVDQU   (DI)(R15*2), Y9
 	ADDQ      R15, R14
 	VMOVDQU   -16(AX)(R14*1), X10
 	VPXOR     X0, X10, X10
@@ -181,14 +278,25 @@ reduce:
 	VEXTRACTI128 $0x01, Y1, X2
 	VPADDD       X1, X2, X2
 	VMOVUPS      X2, (DX)
-	MOVQ         DI, SI
-	MOVQ         R9, R8
-	MOVQ         R11, R10
-	MOVQ         R13, R12
 	ADDQ         $0x10, DX
 	ADDQ         $0x10, CX
 	SUBQ         $0x04, BX
-	JG           group
+	JLE          done
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	JMP          group
+
+done:
 	VZEROUPPER
 	RET
 
@@ -218,25 +326,122 @@ TEXT ·nibbleRowsAVX2(SB), NOSPLIT, $0-56
 	MOVL         12(CX), R12
 	IMULQ        stride+40(FP), R12
 	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	DECQ         R14
 
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
 group:
 	// The coming four rows, which are fetched while these are computed; the last group fetches itself
 	MOVQ  SI, DI
 	MOVQ  R8, R9
 	MOVQ  R10, R11
 	MOVQ  R12, R13
-	CMPQ  BX, $0x04
+	CMPQ  BX, $0x10
 	JLE   start
-	MOVL  16(CX), DI
+	MOVL  64(CX), DI
 	IMULQ stride+40(FP), DI
 	ADDQ  slab+16(FP), DI
-	MOVL  20(CX), R9
+	MOVL  68(CX), R9
 	IMULQ stride+40(FP), R9
 	ADDQ  slab+16(FP), R9
-	MOVL  24(CX), R11
+	MOVL  72(CX), R11
 	IMULQ stride+40(FP), R11
 	ADDQ  slab+16(FP), R11
-	MOVL  28(CX), R13
+	MOVL  76(CX), R13
 	IMULQ stride+40(FP), R13
 	ADDQ  slab+16(FP), R13
 
@@ -446,14 +651,25 @@ after_singles:
 	VEXTRACTI128 $0x01, Y2, X3
 	VPADDD       X2, X3, X3
 	VMOVUPS      X3, (DX)
-	MOVQ         DI, SI
-	MOVQ         R9, R8
-	MOVQ         R11, R10
-	MOVQ         R13, R12
 	ADDQ         $0x10, DX
 	ADDQ         $0x10, CX
 	SUBQ         $0x04, BX
-	JG           group
+	JLE          done
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	JMP          group
+
+done:
 	VZEROUPPER
 	RET
 
@@ -773,7 +989,7 @@ block:
 
 // func u8RowsAVX512(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, flip uint32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·u8RowsAVX512(SB), NOSPLIT, $8-60
+TEXT ·u8RowsAVX512(SB), NOSPLIT, $0-60
 	MOVQ         dim+32(FP), AX
 	VBROADCASTSS flip+56(FP), Z0
 	MOVQ         q+8(FP), AX
@@ -783,34 +999,131 @@ TEXT ·u8RowsAVX512(SB), NOSPLIT, $8-60
 	MOVL         (DX), DI
 	IMULQ        stride+40(FP), DI
 	ADDQ         slab+16(FP), DI
-	MOVL         4(DX), R9
+	MOVL         4(DX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(DX), R9
 	IMULQ        stride+40(FP), R9
 	ADDQ         slab+16(FP), R9
-	MOVL         8(DX), R11
-	IMULQ        stride+40(FP), R11
-	ADDQ         slab+16(FP), R11
-	MOVL         12(DX), R13
+	MOVL         12(DX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	CMPQ         SI, $0x00
+	JLE          fetched
+	MOVL         (DX), CX
+	IMULQ        stride+40(FP), CX
+	ADDQ         slab+16(FP), CX
+	MOVL         4(DX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	MOVL         8(DX), R13
 	IMULQ        stride+40(FP), R13
 	ADDQ         slab+16(FP), R13
+	MOVL         12(DX), R14
+	IMULQ        stride+40(FP), R14
+	ADDQ         slab+16(FP), R14
+	MOVQ         dim+32(FP), R11
+	DECQ         R11
 
+fetch0:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch0
+	CMPQ       SI, $0x04
+	JLE        fetched
+	MOVL       16(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       20(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       24(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       28(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch1:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch1
+	CMPQ       SI, $0x08
+	JLE        fetched
+	MOVL       32(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       36(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       40(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       44(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch2:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch2
+	CMPQ       SI, $0x0c
+	JLE        fetched
+	MOVL       48(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       52(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       56(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       60(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch3:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch3
+
+fetched:
 group:
 	// The coming four rows, which are fetched while these are computed; the last group fetches itself
-	MOVQ  DI, R8
-	MOVQ  R9, R10
-	MOVQ  R11, R12
-	MOVQ  R13, R14
-	CMPQ  SI, $0x04
+	MOVQ  DI, CX
+	MOVQ  R8, R12
+	MOVQ  R9, R13
+	MOVQ  R10, R14
+	CMPQ  SI, $0x10
 	JLE   start
-	MOVL  16(DX), R8
-	IMULQ stride+40(FP), R8
-	ADDQ  slab+16(FP), R8
-	MOVL  20(DX), R10
-	IMULQ stride+40(FP), R10
-	ADDQ  slab+16(FP), R10
-	MOVL  24(DX), R12
+	MOVL  64(DX), CX
+	IMULQ stride+40(FP), CX
+	ADDQ  slab+16(FP), CX
+	MOVL  68(DX), R12
 	IMULQ stride+40(FP), R12
 	ADDQ  slab+16(FP), R12
-	MOVL  28(DX), R14
+	MOVL  72(DX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+	MOVL  76(DX), R14
 	IMULQ stride+40(FP), R14
 	ADDQ  slab+16(FP), R14
 
@@ -823,100 +1136,101 @@ start:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
-	XORQ   R15, R15
-	MOVQ   dim+32(FP), CX
+	XORQ   R11, R11
+	MOVQ   dim+32(FP), R15
 
 blocks:
-	CMPQ       CX, $0x00000040
+	CMPQ       R15, $0x00000040
 	JL         after_blocks
-	PREFETCHT0 (R8)(R15*1)
-	PREFETCHT0 (R10)(R15*1)
-	PREFETCHT0 (R12)(R15*1)
-	PREFETCHT0 (R14)(R15*1)
-	VMOVDQU    (AX)(R15*1), Y9
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	VMOVDQU    (AX)(R11*1), Y9
 	VPXOR      Y0, Y9, Y9
 	VPMOVSXBW  Y9, Z9
-	VPMOVZXBW  (DI)(R15*1), Z10
+	VPMOVZXBW  (DI)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z1, Z1
-	VPMOVZXBW  (R9)(R15*1), Z10
+	VPMOVZXBW  (R8)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z2, Z2
-	VPMOVZXBW  (R11)(R15*1), Z10
+	VPMOVZXBW  (R9)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z3, Z3
-	VPMOVZXBW  (R13)(R15*1), Z10
+	VPMOVZXBW  (R10)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z9
 	VPADDD     Z9, Z4, Z4
-	VMOVDQU    32(AX)(R15*1), Y9
+	VMOVDQU    32(AX)(R11*1), Y9
 	VPXOR      Y0, Y9, Y9
 	VPMOVSXBW  Y9, Z9
-	VPMOVZXBW  32(DI)(R15*1), Z10
+	VPMOVZXBW  32(DI)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z5, Z5
-	VPMOVZXBW  32(R9)(R15*1), Z10
+	VPMOVZXBW  32(R8)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z6, Z6
-	VPMOVZXBW  32(R11)(R15*1), Z10
+	VPMOVZXBW  32(R9)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z7, Z7
-	VPMOVZXBW  32(R13)(R15*1), Z10
+	VPMOVZXBW  32(R10)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z9
 	VPADDD     Z9, Z8, Z8
-	ADDQ       $0x00000040, R15
-	SUBQ       $0x00000040, CX
+	ADDQ       $0x00000040, R11
+	SUBQ       $0x00000040, R15
 	JMP        blocks
 
 after_blocks:
 singles:
-	CMPQ       CX, $0x00000020
+	CMPQ       R15, $0x00000020
 	JL         after_singles
-	PREFETCHT0 (R8)(R15*1)
-	PREFETCHT0 (R10)(R15*1)
-	PREFETCHT0 (R12)(R15*1)
-	PREFETCHT0 (R14)(R15*1)
-	VMOVDQU    (AX)(R15*1), Y9
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	VMOVDQU    (AX)(R11*1), Y9
 	VPXOR      Y0, Y9, Y9
 	VPMOVSXBW  Y9, Z9
-	VPMOVZXBW  (DI)(R15*1), Z10
+	VPMOVZXBW  (DI)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z1, Z1
-	VPMOVZXBW  (R9)(R15*1), Z10
+	VPMOVZXBW  (R8)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z2, Z2
-	VPMOVZXBW  (R11)(R15*1), Z10
+	VPMOVZXBW  (R9)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z3, Z3
-	VPMOVZXBW  (R13)(R15*1), Z10
+	VPMOVZXBW  (R10)(R11*1), Z10
 	VPMADDWD   Z9, Z10, Z9
 	VPADDD     Z9, Z4, Z4
-	ADDQ       $0x00000020, R15
-	SUBQ       $0x00000020, CX
+	ADDQ       $0x00000020, R11
+	SUBQ       $0x00000020, R15
 	JMP        singles
 
 after_singles:
-	TESTQ      CX, CX
+	TESTQ      R15, R15
 	JZ         reduce
-	MOVQ       $0x00000001, BP
-	SHLQ       CL, BP
-	DECQ       BP
-	KMOVQ      BP, K1
-	VMOVDQU8.Z (AX)(R15*1), K1, Y9
+	MOVQ       R15, CX
+	MOVQ       $0x00000001, R12
+	SHLQ       CL, R12
+	DECQ       R12
+	KMOVQ      R12, K1
+	VMOVDQU8.Z (AX)(R11*1), K1, Y9
 	VPXOR      Y0, Y9, Y9
 	VPMOVSXBW  Y9, Z9
-	VMOVDQU8.Z (DI)(R15*1), K1, Y10
+	VMOVDQU8.Z (DI)(R11*1), K1, Y10
 	VPMOVZXBW  Y10, Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z1, Z1
-	VMOVDQU8.Z (R9)(R15*1), K1, Y10
+	VMOVDQU8.Z (R8)(R11*1), K1, Y10
 	VPMOVZXBW  Y10, Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z2, Z2
-	VMOVDQU8.Z (R11)(R15*1), K1, Y10
+	VMOVDQU8.Z (R9)(R11*1), K1, Y10
 	VPMOVZXBW  Y10, Z10
 	VPMADDWD   Z9, Z10, Z10
 	VPADDD     Z10, Z3, Z3
-	VMOVDQU8.Z (R13)(R15*1), K1, Y10
+	VMOVDQU8.Z (R10)(R11*1), K1, Y10
 	VPMOVZXBW  Y10, Z10
 	VPMADDWD   Z9, Z10, Z9
 	VPADDD     Z9, Z4, Z4
@@ -940,14 +1254,25 @@ reduce:
 	VEXTRACTI128  $0x01, Y9, X10
 	VPADDD        X9, X10, X10
 	VMOVUPS       X10, (BX)
-	MOVQ          R8, DI
-	MOVQ          R10, R9
-	MOVQ          R12, R11
-	MOVQ          R14, R13
 	ADDQ          $0x10, BX
 	ADDQ          $0x10, DX
 	SUBQ          $0x04, SI
-	JG            group
+	JLE           done
+	MOVL          (DX), DI
+	IMULQ         stride+40(FP), DI
+	ADDQ          slab+16(FP), DI
+	MOVL          4(DX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(DX), R9
+	IMULQ         stride+40(FP), R9
+	ADDQ          slab+16(FP), R9
+	MOVL          12(DX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	JMP           group
+
+done:
 	VZEROUPPER
 	RET
 
@@ -977,25 +1302,122 @@ TEXT ·nibbleRowsAVX512(SB), NOSPLIT, $0-56
 	MOVL         12(CX), R12
 	IMULQ        stride+40(FP), R12
 	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	DECQ         R14
 
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
 group:
 	// The coming four rows, which are fetched while these are computed; the last group fetches itself
 	MOVQ  SI, DI
 	MOVQ  R8, R9
 	MOVQ  R10, R11
 	MOVQ  R12, R13
-	CMPQ  BX, $0x04
+	CMPQ  BX, $0x10
 	JLE   start
-	MOVL  16(CX), DI
+	MOVL  64(CX), DI
 	IMULQ stride+40(FP), DI
 	ADDQ  slab+16(FP), DI
-	MOVL  20(CX), R9
+	MOVL  68(CX), R9
 	IMULQ stride+40(FP), R9
 	ADDQ  slab+16(FP), R9
-	MOVL  24(CX), R11
+	MOVL  72(CX), R11
 	IMULQ stride+40(FP), R11
 	ADDQ  slab+16(FP), R11
-	MOVL  28(CX), R13
+	MOVL  76(CX), R13
 	IMULQ stride+40(FP), R13
 	ADDQ  slab+16(FP), R13
 
@@ -1129,14 +1551,25 @@ after_singles:
 	VEXTRACTI128  $0x01, Y6, X7
 	VPADDD        X6, X7, X7
 	VMOVUPS       X7, (DX)
-	MOVQ          DI, SI
-	MOVQ          R9, R8
-	MOVQ          R11, R10
-	MOVQ          R13, R12
 	ADDQ          $0x10, DX
 	ADDQ          $0x10, CX
 	SUBQ          $0x04, BX
-	JG            group
+	JLE           done
+	MOVL          (CX), SI
+	IMULQ         stride+40(FP), SI
+	ADDQ          slab+16(FP), SI
+	MOVL          4(CX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(CX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	MOVL          12(CX), R12
+	IMULQ         stride+40(FP), R12
+	ADDQ          slab+16(FP), R12
+	JMP           group
+
+done:
 	VZEROUPPER
 	RET
 
@@ -1300,7 +1733,7 @@ block:
 
 // func u8RowsVNNI(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, flip uint32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·u8RowsVNNI(SB), NOSPLIT, $8-60
+TEXT ·u8RowsVNNI(SB), NOSPLIT, $0-60
 	MOVQ         dim+32(FP), AX
 	VBROADCASTSS flip+56(FP), Z0
 	MOVQ         q+8(FP), AX
@@ -1310,34 +1743,131 @@ TEXT ·u8RowsVNNI(SB), NOSPLIT, $8-60
 	MOVL         (DX), DI
 	IMULQ        stride+40(FP), DI
 	ADDQ         slab+16(FP), DI
-	MOVL         4(DX), R9
+	MOVL         4(DX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(DX), R9
 	IMULQ        stride+40(FP), R9
 	ADDQ         slab+16(FP), R9
-	MOVL         8(DX), R11
-	IMULQ        stride+40(FP), R11
-	ADDQ         slab+16(FP), R11
-	MOVL         12(DX), R13
+	MOVL         12(DX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	CMPQ         SI, $0x00
+	JLE          fetched
+	MOVL         (DX), CX
+	IMULQ        stride+40(FP), CX
+	ADDQ         slab+16(FP), CX
+	MOVL         4(DX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	MOVL         8(DX), R13
 	IMULQ        stride+40(FP), R13
 	ADDQ         slab+16(FP), R13
+	MOVL         12(DX), R14
+	IMULQ        stride+40(FP), R14
+	ADDQ         slab+16(FP), R14
+	MOVQ         dim+32(FP), R11
+	DECQ         R11
 
+fetch0:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch0
+	CMPQ       SI, $0x04
+	JLE        fetched
+	MOVL       16(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       20(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       24(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       28(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch1:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch1
+	CMPQ       SI, $0x08
+	JLE        fetched
+	MOVL       32(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       36(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       40(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       44(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch2:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch2
+	CMPQ       SI, $0x0c
+	JLE        fetched
+	MOVL       48(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       52(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       56(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       60(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch3:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch3
+
+fetched:
 group:
 	// The coming four rows, which are fetched while these are computed; the last group fetches itself
-	MOVQ  DI, R8
-	MOVQ  R9, R10
-	MOVQ  R11, R12
-	MOVQ  R13, R14
-	CMPQ  SI, $0x04
+	MOVQ  DI, CX
+	MOVQ  R8, R12
+	MOVQ  R9, R13
+	MOVQ  R10, R14
+	CMPQ  SI, $0x10
 	JLE   start
-	MOVL  16(DX), R8
-	IMULQ stride+40(FP), R8
-	ADDQ  slab+16(FP), R8
-	MOVL  20(DX), R10
-	IMULQ stride+40(FP), R10
-	ADDQ  slab+16(FP), R10
-	MOVL  24(DX), R12
+	MOVL  64(DX), CX
+	IMULQ stride+40(FP), CX
+	ADDQ  slab+16(FP), CX
+	MOVL  68(DX), R12
 	IMULQ stride+40(FP), R12
 	ADDQ  slab+16(FP), R12
-	MOVL  28(DX), R14
+	MOVL  72(DX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+	MOVL  76(DX), R14
 	IMULQ stride+40(FP), R14
 	ADDQ  slab+16(FP), R14
 
@@ -1350,79 +1880,80 @@ start:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
-	XORQ   R15, R15
-	MOVQ   dim+32(FP), CX
+	XORQ   R11, R11
+	MOVQ   dim+32(FP), R15
 
 blocks:
-	CMPQ       CX, $0x00000080
+	CMPQ       R15, $0x00000080
 	JL         after_blocks
-	PREFETCHT0 (R8)(R15*1)
-	PREFETCHT0 64(R8)(R15*1)
-	PREFETCHT0 (R10)(R15*1)
-	PREFETCHT0 64(R10)(R15*1)
-	PREFETCHT0 (R12)(R15*1)
-	PREFETCHT0 64(R12)(R15*1)
-	PREFETCHT0 (R14)(R15*1)
-	PREFETCHT0 64(R14)(R15*1)
-	VPXORD     (AX)(R15*1), Z0, Z9
-	VMOVDQU32  (DI)(R15*1), Z10
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 64(CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 64(R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	PREFETCHT0 64(R14)(R11*1)
+	VPXORD     (AX)(R11*1), Z0, Z9
+	VMOVDQU32  (DI)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z1
-	VMOVDQU32  (R9)(R15*1), Z10
+	VMOVDQU32  (R8)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z2
-	VMOVDQU32  (R11)(R15*1), Z10
+	VMOVDQU32  (R9)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z3
-	VMOVDQU32  (R13)(R15*1), Z10
+	VMOVDQU32  (R10)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z4
-	VPXORD     64(AX)(R15*1), Z0, Z9
-	VMOVDQU32  64(DI)(R15*1), Z10
+	VPXORD     64(AX)(R11*1), Z0, Z9
+	VMOVDQU32  64(DI)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z5
-	VMOVDQU32  64(R9)(R15*1), Z10
+	VMOVDQU32  64(R8)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z6
-	VMOVDQU32  64(R11)(R15*1), Z10
+	VMOVDQU32  64(R9)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z7
-	VMOVDQU32  64(R13)(R15*1), Z10
+	VMOVDQU32  64(R10)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z8
-	ADDQ       $0x00000080, R15
-	SUBQ       $0x00000080, CX
+	ADDQ       $0x00000080, R11
+	SUBQ       $0x00000080, R15
 	JMP        blocks
 
 after_blocks:
 singles:
-	CMPQ       CX, $0x00000040
+	CMPQ       R15, $0x00000040
 	JL         after_singles
-	PREFETCHT0 (R8)(R15*1)
-	PREFETCHT0 (R10)(R15*1)
-	PREFETCHT0 (R12)(R15*1)
-	PREFETCHT0 (R14)(R15*1)
-	VPXORD     (AX)(R15*1), Z0, Z9
-	VMOVDQU32  (DI)(R15*1), Z10
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	VPXORD     (AX)(R11*1), Z0, Z9
+	VMOVDQU32  (DI)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z1
-	VMOVDQU32  (R9)(R15*1), Z10
+	VMOVDQU32  (R8)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z2
-	VMOVDQU32  (R11)(R15*1), Z10
+	VMOVDQU32  (R9)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z3
-	VMOVDQU32  (R13)(R15*1), Z10
+	VMOVDQU32  (R10)(R11*1), Z10
 	VPDPBUSD   Z9, Z10, Z4
-	ADDQ       $0x00000040, R15
-	SUBQ       $0x00000040, CX
+	ADDQ       $0x00000040, R11
+	SUBQ       $0x00000040, R15
 	JMP        singles
 
 after_singles:
-	TESTQ      CX, CX
+	TESTQ      R15, R15
 	JZ         reduce
-	MOVQ       $0x00000001, BP
-	SHLQ       CL, BP
-	DECQ       BP
-	KMOVQ      BP, K1
-	VMOVDQU8.Z (AX)(R15*1), K1, Z9
+	MOVQ       R15, CX
+	MOVQ       $0x00000001, R12
+	SHLQ       CL, R12
+	DECQ       R12
+	KMOVQ      R12, K1
+	VMOVDQU8.Z (AX)(R11*1), K1, Z9
 	VPXORD     Z9, Z0, Z9
-	VMOVDQU8.Z (DI)(R15*1), K1, Z10
+	VMOVDQU8.Z (DI)(R11*1), K1, Z10
 	VPDPBUSD   Z9, Z10, Z1
-	VMOVDQU8.Z (R9)(R15*1), K1, Z10
+	VMOVDQU8.Z (R8)(R11*1), K1, Z10
 	VPDPBUSD   Z9, Z10, Z2
-	VMOVDQU8.Z (R11)(R15*1), K1, Z10
+	VMOVDQU8.Z (R9)(R11*1), K1, Z10
 	VPDPBUSD   Z9, Z10, Z3
-	VMOVDQU8.Z (R13)(R15*1), K1, Z10
+	VMOVDQU8.Z (R10)(R11*1), K1, Z10
 	VPDPBUSD   Z9, Z10, Z4
 
 reduce:
@@ -1444,14 +1975,25 @@ reduce:
 	VEXTRACTI128  $0x01, Y9, X10
 	VPADDD        X9, X10, X10
 	VMOVUPS       X10, (BX)
-	MOVQ          R8, DI
-	MOVQ          R10, R9
-	MOVQ          R12, R11
-	MOVQ          R14, R13
 	ADDQ          $0x10, BX
 	ADDQ          $0x10, DX
 	SUBQ          $0x04, SI
-	JG            group
+	JLE           done
+	MOVL          (DX), DI
+	IMULQ         stride+40(FP), DI
+	ADDQ          slab+16(FP), DI
+	MOVL          4(DX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(DX), R9
+	IMULQ         stride+40(FP), R9
+	ADDQ          slab+16(FP), R9
+	MOVL          12(DX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	JMP           group
+
+done:
 	VZEROUPPER
 	RET
 
@@ -1478,25 +2020,122 @@ TEXT ·nibbleRowsVNNI(SB), NOSPLIT, $0-56
 	MOVL         12(CX), R12
 	IMULQ        stride+40(FP), R12
 	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	DECQ         R14
 
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
 group:
 	// The coming four rows, which are fetched while these are computed; the last group fetches itself
 	MOVQ  SI, DI
 	MOVQ  R8, R9
 	MOVQ  R10, R11
 	MOVQ  R12, R13
-	CMPQ  BX, $0x04
+	CMPQ  BX, $0x10
 	JLE   start
-	MOVL  16(CX), DI
+	MOVL  64(CX), DI
 	IMULQ stride+40(FP), DI
 	ADDQ  slab+16(FP), DI
-	MOVL  20(CX), R9
+	MOVL  68(CX), R9
 	IMULQ stride+40(FP), R9
 	ADDQ  slab+16(FP), R9
-	MOVL  24(CX), R11
+	MOVL  72(CX), R11
 	IMULQ stride+40(FP), R11
 	ADDQ  slab+16(FP), R11
-	MOVL  28(CX), R13
+	MOVL  76(CX), R13
 	IMULQ stride+40(FP), R13
 	ADDQ  slab+16(FP), R13
 
@@ -1598,13 +2237,24 @@ after_singles:
 	VEXTRACTI128  $0x01, Y5, X6
 	VPADDD        X5, X6, X6
 	VMOVUPS       X6, (DX)
-	MOVQ          DI, SI
-	MOVQ          R9, R8
-	MOVQ          R11, R10
-	MOVQ          R13, R12
 	ADDQ          $0x10, DX
 	ADDQ          $0x10, CX
 	SUBQ          $0x04, BX
-	JG            group
+	JLE           done
+	MOVL          (CX), SI
+	IMULQ         stride+40(FP), SI
+	ADDQ          slab+16(FP), SI
+	MOVL          4(CX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(CX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	MOVL          12(CX), R12
+	IMULQ         stride+40(FP), R12
+	ADDQ          slab+16(FP), R12
+	JMP           group
+
+done:
 	VZEROUPPER
 	RET
