@@ -235,7 +235,7 @@ func (r *search) walkAdmitting(ctx context.Context, a *arrays, from item, admitt
 		if len(s.results) >= r.ef && nearest.key() > (^s.results[0]).key() {
 			break
 		}
-		found := s.gather(a.block(nearest.id(), 0), n)
+		found := s.gather(a.block(nearest.id(), 0), n, 0)
 		if budget -= found; budget < 0 {
 			return false, nil
 		}

@@ -38,13 +38,18 @@ type scratch struct {
 	levels  [maxLevel + 1][]uint32 // the neighbours chosen for each level
 	compare [8]float32
 	self    [1]uint32
+	blocks  [together][]uint32 // of a walk
+	fetched uint32             // takes what is loaded only to be fetched
 }
+
+// together nodes are expanded at once by a walk over codes.
+const together = 4
 
 // scanBatch rows of a scan go to the kernel at once.
 const scanBatch = 256
 
 func newScratch(cfg index.Config) *scratch {
-	n := max(2*cfg.Build.M+1, scanBatch)
+	n := max(together*2*cfg.Build.M+1, scanBatch)
 	return &scratch{
 		target: target{vector: make([]float32, cfg.Dimension)},
 		ids:    make([]uint32, n),
@@ -69,12 +74,11 @@ func (s *scratch) unvisit(n int) {
 // visit marks a node.
 func (s *scratch) visit(id uint32) { s.visited[id>>6] |= 1 << (id & 63) }
 
-// gather puts the unvisited neighbours of a block into s.ids, marks them, and
-// gives their number. Nodes from limit on are younger than the walk: they are
+// gather puts the unvisited neighbours of a block into s.ids, from n on, marks
+// them, and gives the number of all. Nodes from limit on are younger than the walk: they are
 // left out, since s.visited has no room for them.
-func (s *scratch) gather(block []uint32, limit int) int {
-	n := 0
-	ids, visited := s.ids[:len(block)], s.visited
+func (s *scratch) gather(block []uint32, limit, n int) int {
+	ids, visited := s.ids[:n+len(block)], s.visited
 	for i := range block {
 		link := atomic.LoadUint32(&block[i])
 		if link == 0 {
@@ -150,7 +154,25 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 				return err
 			}
 		}
-		found := s.gather(a.block(id, level), n)
+		found := 0
+		if a.book == nil {
+			found = s.gather(a.block(id, level), n, 0)
+		} else {
+			// Codes are compared faster than they are fetched: the neighbours of
+			// several nodes at once wait for memory once.
+			blocks := 0
+			for ; ok && blocks < together; id, ok = p.expand() {
+				s.blocks[blocks] = a.block(id, level)
+				// These loads wait for nothing, and for them only gather does.
+				s.fetched += atomic.LoadUint32(&s.blocks[blocks][0]) + atomic.LoadUint32(&s.blocks[blocks][len(s.blocks[blocks])/2])
+				if blocks++; blocks == together {
+					break
+				}
+			}
+			for _, block := range s.blocks[:blocks] {
+				found = s.gather(block, n, found)
+			}
+		}
 		c.coarse(s.raw[:found], a, &s.target, s.ids[:found])
 		worst := p.worst()
 		for i, raw := range s.raw[:found] {

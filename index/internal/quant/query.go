@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/vecino-db/vecino/kernels/codes"
+	"github.com/vecino-db/vecino/kernels/f32"
 )
 
 // Slabs are the rows of a book, which a Query is compared with.
@@ -34,6 +35,7 @@ type Query struct {
 	norm          float64 // squared, of both layers
 	normFirst     float32 // of the first
 	dots          [4][]int32
+	moved         []float32 // the vector less the mean, under L2
 }
 
 // Prepare takes in a vector, prepared as measure.Prepare does.
@@ -41,44 +43,41 @@ func (b *Book) Prepare(q *Query, v []float32) {
 	if len(q.first) != b.padded {
 		q.first, q.second = make([]int8, b.padded), make([]int8, b.padded)
 	}
-	var reach float32
-	if b.l2 {
-		for i, x := range v {
-			x -= b.mean[i]
-			reach = max(reach, x, -x)
-		}
-	} else {
-		for _, x := range v {
-			reach = max(reach, x, -x)
-		}
-	}
 	q.offset = 0
-	if b.centred && !b.l2 {
-		var sum float64
-		for i, x := range v {
-			sum += float64(x) * float64(b.mean[i])
+	switch {
+	case b.l2:
+		if len(q.moved) != len(v) {
+			q.moved = make([]float32, len(v))
 		}
-		q.offset = float32(sum)
+		for i, x := range v {
+			q.moved[i] = x - b.mean[i]
+		}
+		v = q.moved
+	case b.centred:
+		q.offset = f32.Dot(v, b.mean)
 	}
+	// Magnitudes are in the order of their bits.
+	var top uint32
+	for _, x := range v {
+		top = max(top, math.Float32bits(x)&^(1<<31))
+	}
+	reach := math.Float32frombits(top)
 	q.s1 = reach / 127
 	if reach <= tiny {
 		q.s1 = 0
 		clear(q.first)
 		clear(q.second)
 	}
-	q.s2 = q.s1 / 254
+	// What the first layer leaves is half of its step at most, and rounding.
+	q.s2 = q.s1 / 253
 	var inverse1, inverse2 float32
 	if q.s1 > 0 {
-		inverse1, inverse2 = 1/q.s1, 254/q.s1
+		inverse1, inverse2 = 1/q.s1, 253/q.s1
 	}
 	var sum1, sum2 int32
 	for i, x := range v {
-		if b.l2 {
-			x -= b.mean[i]
-		}
 		c := round(x * inverse1)
 		d := round((x - q.s1*float32(c)) * inverse2)
-		d = min(max(d, -127), 127)
 		q.first[i], q.second[i] = int8(c), int8(d)
 		sum1 += c
 		sum2 += d
@@ -91,7 +90,7 @@ func (b *Book) Prepare(q *Query, v []float32) {
 		// Both layers in units of the second, which are integers.
 		var norm, first int64
 		for i, c := range q.first {
-			x := 254*int64(c) + int64(q.second[i])
+			x := 253*int64(c) + int64(q.second[i])
 			norm += x * x
 			first += int64(c) * int64(c)
 		}
