@@ -186,7 +186,7 @@ func bookFor(old *core) *quant.Book {
 	}
 	var sample []uint32
 	n := old.nodes.Load()
-	for id := uint32(0); id < n && len(sample) < 2*sampleSize; id += max(1, n/(4*sampleSize)) {
+	for id := uint32(0); id < n; id += (n + 2*sampleSize - 1) / (2 * sampleSize) {
 		if old.isLive(a, id) {
 			sample = append(sample, id)
 		}

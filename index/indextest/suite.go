@@ -50,6 +50,13 @@ func Run(t *testing.T, e Engine) {
 	t.Run("damage", e.testDamage)
 }
 
+// RunConcurrent is the part of the suite that the race detector has something to
+// say about.
+func RunConcurrent(t *testing.T, e Engine) {
+	t.Run("concurrency", e.testConcurrency)
+	t.Run("checkpoint beside writers", e.testCheckpointBesideWriters)
+}
+
 // seed of all generators of the suite.
 const seed = 20240611
 

@@ -136,7 +136,7 @@ func (b *Book) encodeNibbles(r Record, v []float32) (fits bool) {
 	}
 	putFloat(r.Code[b.codeLen-inline:], bound)
 	putFloat(r.Code[b.codeLen-inline+4:], step)
-	return step <= 2*b.typical && b.typical <= 4*step
+	return step <= 2*b.typical
 }
 
 // encodeFine writes what the coarse layer leaves.
