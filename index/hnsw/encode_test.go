@@ -98,7 +98,7 @@ func TestEncodingBegins(t *testing.T) {
 // codes that do not are made anew, and the recall comes back.
 func TestCompactKeepsCodesUnlessTheyDrifted(t *testing.T) {
 	skipRace(t)
-	const dim, n, seed = 32, 1500, 22
+	const dim, n, seed = 32, 1200, 22
 	t.Logf("seed %d", seed)
 	for _, encoding := range coded {
 		g, space := newEncoded(t, encoding, dim, compat.MetricL2)
@@ -134,7 +134,7 @@ func TestCompactKeepsCodesUnlessTheyDrifted(t *testing.T) {
 		}
 
 		// Ten times as long, and elsewhere.
-		far := indextest.Clustered(seed+1, 4*n, dim, 30, 0.7)
+		far := indextest.Clustered(seed+1, 2*n, dim, 30, 0.7)
 		for i := range far {
 			far[i] = 10*far[i] + 25
 		}
@@ -145,7 +145,7 @@ func TestCompactKeepsCodesUnlessTheyDrifted(t *testing.T) {
 		if err := g.Compact(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if g.core.Load().arrays.Load().book == book || g.Stats().Drifted || g.Stats().Live != 5*n {
+		if g.core.Load().arrays.Load().book == book || g.Stats().Drifted || g.Stats().Live != 3*n {
 			t.Errorf("%s: Compact kept a book that does not fit: %+v", encoding, g.Stats())
 		}
 		checkInvariants(t, g)
@@ -194,7 +194,7 @@ func truthRecall(t testing.TB, g *Graph, space *indextest.Space, rows, queries [
 func TestRecallOfEncodings(t *testing.T) {
 	skipRace(t)
 	const seed, queries = 23, 100
-	for _, c := range []struct{ dim, n int }{{384, 4000}, {768, 2500}, {1536, 1500}} {
+	for _, c := range []struct{ dim, n int }{{384, 2500}, {768, 1800}, {1536, 1200}} {
 		if testing.Short() && c.dim > 384 {
 			continue
 		}
