@@ -125,7 +125,11 @@ type Encoding string
 
 // The encodings.
 const (
-	EncodingF32 Encoding = "f32"
+	EncodingF32 Encoding = "f32" // as they are
+	// EncodingInt8: codes of 8 bits for the graph, and 8 more for the score.
+	EncodingInt8 Encoding = "int8"
+	// EncodingLVQ4x8: codes of 4 bits for the graph, and 8 more for the score.
+	EncodingLVQ4x8 Encoding = "lvq4x8"
 )
 
 // IndexBuild is what decides the shape of a graph once its vectors are given.

@@ -109,7 +109,10 @@ func (m *Manifest) Validate() error {
 	c.oneOf("index.engine", string(m.Index.Engine), string(EngineHNSW), string(EngineCoder), string(EngineExact))
 	c.between("index.m", m.Index.M, MinM, MaxM)
 	c.between("index.ef_construction", m.Index.EfConstruction, 1, MaxEf)
-	c.oneOf("index.encoding", string(m.Index.Encoding), string(EncodingF32))
+	c.oneOf("index.encoding", string(m.Index.Encoding), string(EncodingF32), string(EncodingInt8), string(EncodingLVQ4x8))
+	if e := m.Index.Encoding; (e == EncodingInt8 || e == EncodingLVQ4x8) && m.Index.Engine != EngineHNSW {
+		c.add("index.encoding", string(e), string(EncodingF32)+" with engine "+string(m.Index.Engine))
+	}
 	c.between("search.ef", m.Search.Ef, 1, MaxEf)
 	if x := m.Search.Oversampling; !(x >= 1 && x <= MaxOversampling) {
 		c.add("search.oversampling", strconv.FormatFloat(x, 'g', -1, 64), fmt.Sprintf("1..%d", MaxOversampling))

@@ -42,8 +42,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("index: ef_construction %d is not in 1..%d", c.Build.EfConstruction, compat.MaxEf)
 	case c.Search.Ef < 1 || c.Search.Ef > compat.MaxEf:
 		return fmt.Errorf("index: ef %d is not in 1..%d", c.Search.Ef, compat.MaxEf)
-	case c.Build.Encoding != compat.EncodingF32:
-		return fmt.Errorf("index: this engine keeps no vectors as %q; use %q", c.Build.Encoding, compat.EncodingF32)
+	case c.Build.Encoding == compat.EncodingF32:
+	case c.Build.Encoding != compat.EncodingInt8 && c.Build.Encoding != compat.EncodingLVQ4x8:
+		return fmt.Errorf("index: unknown encoding %q; use f32, int8 or lvq4x8", c.Build.Encoding)
+	case c.Build.Engine != "" && c.Build.Engine != compat.EngineHNSW:
+		return fmt.Errorf("index: engine %q keeps no vectors as %q; use %q", c.Build.Engine, c.Build.Encoding, compat.EncodingF32)
 	}
 	return nil
 }

@@ -87,12 +87,14 @@ type Stats struct {
 	Deleted int   // tombstones still held in memory
 	Bytes   int64 // resident memory of vectors, links and tables
 	Levels  int   // levels of a graph; 0 for engines without one
+	// Drifted: vectors came that their encoding was not made for.
+	Drifted bool
 }
 
-// Crowded reports whether tombstones weigh enough on searches that an engine
-// with a Compact method should be asked to rebuild.
+// Crowded reports whether an engine with a Compact method should be asked to
+// rebuild: tombstones weigh on searches, or the encoding has drifted.
 func (s Stats) Crowded() bool {
-	return s.Deleted >= 1024 && int64(s.Deleted)*10 > int64(s.Live+s.Deleted)*3
+	return s.Drifted || s.Deleted >= 1024 && int64(s.Deleted)*10 > int64(s.Live+s.Deleted)*3
 }
 
 // Compacter is an engine that holds tombstones until it is asked to let go of

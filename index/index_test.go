@@ -128,7 +128,8 @@ func TestConfigIsValidated(t *testing.T) {
 		"m huge":             func(c *index.Config) { c.Build.M = 1 << 40 },
 		"efConstruction < 0": func(c *index.Config) { c.Build.EfConstruction = -1 },
 		"ef huge":            func(c *index.Config) { c.Search.Ef = 1 << 40 },
-		"encoding":           func(c *index.Config) { c.Build.Encoding = "lvq4x8" },
+		"encoding":           func(c *index.Config) { c.Build.Encoding = "pq" },
+		"encoding of engine": func(c *index.Config) { c.Build.Encoding, c.Build.Engine = "int8", compat.EngineExact },
 	} {
 		c := good
 		change(&c)

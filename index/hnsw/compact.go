@@ -31,6 +31,11 @@ func (g *Graph) Compact(ctx context.Context) error {
 	if err := n.failed.Load(); err != nil {
 		return *err
 	}
+	// It may have come to a sample meanwhile. If there is no memory to encode it
+	// now, the next insert says so.
+	if n.core.sampled() {
+		_ = n.core.encodeAll()
+	}
 	g.core.Store(n.core)
 	return nil
 }
@@ -49,12 +54,16 @@ type successor struct {
 }
 
 // succeed lets writers write to a successor, too. No insert is in the making
-// then, so every node that they did not give it is there to be copied.
+// then, so every node that they did not give it is there to be copied. Its codes
+// are chosen before, beside the writers.
 func (g *Graph) succeed() (*successor, error) {
+	g.writers.RLock()
+	book := bookFor(g.core.Load())
+	g.writers.RUnlock()
 	g.writers.Lock()
 	defer g.writers.Unlock()
 	old := g.core.Load()
-	c, err := newCore(g.cfg, int(old.live.Load())+firstNodes, 0)
+	c, err := newCore(g.cfg, book, int(old.live.Load())+firstNodes, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +147,7 @@ func (n *successor) copyNode(id uint32) {
 		return
 	}
 	n.roomFor(func() bool {
-		copied, ok := n.core.insertAbsent(ordinal, n.arrays.vector(id))
+		copied, ok := n.core.copyAbsent(n.arrays, id, ordinal)
 		// A delete that came before found nothing to delete here; one that
 		// comes after this look will.
 		if ok && n.old.table.Get(ordinal) == 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/index/internal/arena"
 	"github.com/vecino-db/vecino/index/internal/measure"
+	"github.com/vecino-db/vecino/index/internal/quant"
 	"github.com/vecino-db/vecino/index/internal/radix"
 )
 
@@ -37,7 +38,11 @@ type arrays struct {
 	strideB  int // links of a block of base
 	strideU  int // links of a block of upper
 
-	vectors  []float32
+	// book is how vectors are encoded; nil while they are kept as they are.
+	book    *quant.Book
+	vectors []float32   // without a book
+	rows    quant.Slabs // with one
+
 	base     []uint32
 	upper    []uint32
 	upperAt  []uint32
@@ -48,13 +53,17 @@ type arrays struct {
 
 // bytesFor is the region that arrays of these capacities take.
 func (a *arrays) bytesFor(nodes, blocks int) int {
-	return arena.Size[float32](nodes*a.dim) + arena.Size[uint32](nodes*a.strideB) +
+	vectors := arena.Size[float32](nodes * a.dim)
+	if b := a.book; b != nil {
+		vectors = arena.Size[uint8](nodes*b.CodeBytes()) + arena.Size[uint8](nodes*b.FineBytes()) + arena.Size[float32](nodes*b.Params())
+	}
+	return vectors + arena.Size[uint32](nodes*a.strideB) +
 		arena.Size[uint32](blocks*a.strideU) + 3*arena.Size[uint32](nodes) + arena.Size[uint8](nodes)
 }
 
 // newArrays makes empty arrays for at least this many nodes and blocks.
-func newArrays(dim, m, nodes, blocks int) (*arrays, error) {
-	a := &arrays{dim: dim, strideB: 2 * m, strideU: m, capacity: max(nodes, firstNodes)}
+func newArrays(book *quant.Book, dim, m, nodes, blocks int) (*arrays, error) {
+	a := &arrays{book: book, dim: dim, strideB: 2 * m, strideU: m, capacity: max(nodes, firstNodes)}
 	if arena.Lazy {
 		a.capacity = max(a.capacity, lazyBytes/a.bytesFor(1, 1))
 	}
@@ -74,7 +83,13 @@ func newArrays(dim, m, nodes, blocks int) (*arrays, error) {
 		return nil, err
 	}
 	a.region = region
-	a.vectors = arena.Slice[float32](region, a.capacity*dim)
+	if book == nil {
+		a.vectors = arena.Slice[float32](region, a.capacity*dim)
+	} else {
+		a.rows.Codes = arena.Slice[uint8](region, a.capacity*book.CodeBytes())
+		a.rows.Fines = arena.Slice[uint8](region, a.capacity*book.FineBytes())
+		a.rows.Params = arena.Slice[float32](region, a.capacity*book.Params())
+	}
 	a.base = arena.Slice[uint32](region, a.capacity*a.strideB)
 	a.upper = arena.Slice[uint32](region, a.blocks*a.strideU)
 	a.upperAt = arena.Slice[uint32](region, a.capacity)
@@ -87,7 +102,15 @@ func newArrays(dim, m, nodes, blocks int) (*arrays, error) {
 // blocksFor leaves ample room: on average a node has 1/(M-1) blocks.
 func blocksFor(nodes, atLeast, m int) int { return max(atLeast, 2*nodes/(m-1)+maxLevel) }
 
-// vector is the row of a node.
+// vectorBytes is the memory of one vector.
+func (a *arrays) vectorBytes() int {
+	if b := a.book; b != nil {
+		return b.CodeBytes() + b.FineBytes() + 4*b.Params()
+	}
+	return 4 * a.dim
+}
+
+// vector is the row of a node, where there is no book.
 func (a *arrays) vector(id uint32) []float32 {
 	at := int(id) * a.dim
 	return a.vectors[at : at+a.dim : at+a.dim]
@@ -122,11 +145,14 @@ type core struct {
 	blocks int        // of arrays.upper, given out
 	huge   bool       // huge pages have been asked for
 
+	encoded atomic.Int64 // vectors that were encoded by the present book
+	unfit   atomic.Int64 // and of these, those that it fits badly
+
 	scratch sync.Pool // of *scratch
 }
 
-func newCore(cfg index.Config, nodes, blocks int) (*core, error) {
-	a, err := newArrays(cfg.Dimension, cfg.Build.M, nodes, blocks)
+func newCore(cfg index.Config, book *quant.Book, nodes, blocks int) (*core, error) {
+	a, err := newArrays(book, cfg.Dimension, cfg.Build.M, nodes, blocks)
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +176,10 @@ func (c *core) allocate(level int) (id uint32, ok bool) {
 	a.levels[id] = uint8(level)
 	c.blocks += level
 	c.nodes.Store(id + 1)
-	if !c.huge && int(id)*a.dim*4 >= hugeBytes {
+	if !c.huge && int(id)*a.vectorBytes() >= hugeBytes {
 		c.huge = true
 		arena.AdviseHuge(a.region, a.vectors)
+		arena.AdviseHuge(a.region, a.rows.Codes)
 		arena.AdviseHuge(a.region, a.base)
 	}
 	return id, true
@@ -161,11 +188,24 @@ func (c *core) allocate(level int) (id uint32, ok bool) {
 // grow doubles the arrays. The caller has the writers' lock alone.
 func (c *core) grow() error {
 	old, n := c.arrays.Load(), int(c.nodes.Load())
-	a, err := newArrays(old.dim, old.strideU, 2*old.capacity, 2*old.blocks)
+	a, err := newArrays(old.book, old.dim, old.strideU, 2*old.capacity, 2*old.blocks)
 	if err != nil {
 		return err
 	}
-	copy(a.vectors, old.vectors[:n*old.dim])
+	if b := old.book; b != nil {
+		copy(a.rows.Codes, old.rows.Codes[:n*b.CodeBytes()])
+		copy(a.rows.Fines, old.rows.Fines[:n*b.FineBytes()])
+		copy(a.rows.Params, old.rows.Params[:n*b.Params()])
+	} else {
+		copy(a.vectors, old.vectors[:n*old.dim])
+	}
+	c.replace(a, old, n)
+	return nil
+}
+
+// replace takes over all of the first n nodes but their vectors, and makes a
+// the arrays. The caller has the writers' lock alone.
+func (c *core) replace(a, old *arrays, n int) {
 	copy(a.base, old.base[:n*old.strideB])
 	copy(a.upper, old.upper[:c.blocks*old.strideU])
 	copy(a.upperAt, old.upperAt[:n])
@@ -174,7 +214,6 @@ func (c *core) grow() error {
 	copy(a.twins, old.twins[:n])
 	c.huge = false
 	c.arrays.Store(a)
-	return nil
 }
 
 // isLive reports whether a node is the one that its ordinal has now.
@@ -194,7 +233,8 @@ func (c *core) stats() index.Stats {
 	// Live first comes down when a delete runs beside.
 	live := min(int(c.live.Load()), nodes)
 	s := index.Stats{Live: live, Deleted: nodes - live, Bytes: c.table.Bytes()}
-	s.Bytes += int64(nodes)*int64(4*a.dim+4*a.strideB+13) + int64(blocks)*int64(4*a.strideU)
+	s.Bytes += int64(nodes)*int64(a.vectorBytes()+4*a.strideB+13) + int64(blocks)*int64(4*a.strideU)
+	s.Drifted = a.book != nil && c.drifted()
 	if e := c.entry.Load(); e != 0 {
 		s.Levels = int(e>>32) + 1
 	}

@@ -7,7 +7,8 @@
 // A node is a number from 0. What belongs to it stands in arrays, at fixed
 // strides, in one region of memory that grows in place (package arena):
 //
-//	vectors   n x dimension float32, row-major; normalized under cosine
+//	vectors   n x dimension float32, row-major; normalized under cosine. Or, in
+//	          an encoding of fewer bits, the three slabs of package quant
 //	base      n x 2M links of level 0
 //	upper     blocks of M links; the levels of a node, from 1, are neighbours
 //	upperAt   where a node's blocks begin
@@ -16,6 +17,24 @@
 //	twins     the next node with the very same vector
 //
 // A link is a node's number plus one; a block ends at its first zero.
+//
+// # Encodings
+//
+// f32 keeps vectors as they are. int8 and lvq4x8 keep them as codes of 8 or 4
+// bits, by which walks go, and a residual of 8 bits, by which the nearest are
+// scored again: k + max(k/2, 5) of int8, k + max(3k/2, 15) of lvq4x8, times the
+// oversampling of the manifest. Neighbours are chosen by 8-bit codes in both.
+// No float32 vectors are held: scores carry the error of the residual, about
+// 1e-5 of the norms under int8 and 1e-4 under lvq4x8, and two vectors whose codes
+// and residuals are equal are the same vector.
+//
+// Scale and mean come from the first 1,024 vectors, which are float32 until
+// then and are encoded at once. Stats.Drifted says when later ones are of another
+// size; Compact then takes new ones, from what the codes stand for.
+//
+// A walk over codes expands four nodes at once, so that it waits for memory
+// once. After an admitting walk hits that lie no further apart than the noise of
+// the codes are no answer: it is followed by a scan, of codes and residuals.
 //
 // # Twins
 //

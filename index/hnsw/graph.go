@@ -19,7 +19,8 @@ type Graph struct {
 	// writers is shared by inserts and deletes; growing, the snapshot of Save,
 	// and the beginning and the end of Compact hold it alone.
 	writers sync.RWMutex
-	// compacting lets one Compact run at a time.
+	// compacting lets one Compact run at a time, and no change of encoding
+	// beside it. It is taken before writers.
 	compacting sync.Mutex
 }
 
@@ -34,7 +35,7 @@ func New(cfg index.Config) (*Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c, err := newCore(cfg, 0, 0)
+	c, err := newCore(cfg, nil, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,13 @@ func (g *Graph) insert(ordinal uint32, vector []float32) error {
 		if n := g.next.Load(); ok && n != nil {
 			n.insert(ordinal, vector)
 		}
+		sampled := c.sampled()
 		g.writers.RUnlock()
+		if sampled {
+			if err := g.encodeAll(c); err != nil {
+				return err
+			}
+		}
 		if ok {
 			return nil
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"runtime"
-	"slices"
 	"sync/atomic"
 
 	"github.com/vecino-db/vecino/compat"
@@ -15,35 +14,28 @@ import (
 func (c *core) insert(ordinal uint32, vector []float32) bool {
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)
-	c.measure.Prepare(s.query, vector)
-	id, ok := c.add(s, ordinal)
+	a := c.arrays.Load()
+	defer runtime.KeepAlive(a)
+	c.measure.Prepare(s.target.vector, vector)
+	s.target.set()
+	c.encode(a, s)
+	id, ok := c.add(a, s, ordinal)
 	if ok {
 		c.publish(ordinal, id)
 	}
 	return ok
 }
 
-// insertAbsent adds a vector that another graph holds, unless its ordinal has
-// one here; see insert.
-func (c *core) insertAbsent(ordinal uint32, vector []float32) (id uint32, ok bool) {
-	s := c.scratch.Get().(*scratch)
-	defer c.scratch.Put(s)
-	copy(s.query, vector)
-	if id, ok = c.add(s, ordinal); ok && c.table.CompareAndSwap(ordinal, 0, id+1) {
-		c.live.Add(1)
-	}
-	return id, ok
-}
-
-// add makes a node of s.query, which is not live yet: Algorithm 1 of the paper.
-func (c *core) add(s *scratch, ordinal uint32) (id uint32, ok bool) {
+// add makes a node of s.target, which was encoded; it is not live yet: Algorithm
+// 1 of the paper. The arrays are the present ones, and nobody can replace them
+// meanwhile.
+func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 	level := c.drawLevel()
 	if id, ok = c.allocate(level); !ok {
 		return 0, false
 	}
-	a := c.arrays.Load()
-	defer runtime.KeepAlive(a)
-	copy(a.vector(id), s.query)
+	s.target.prepare(a)
+	a.write(s, id)
 	atomic.StoreUint32(&a.ordinals[id], ordinal)
 
 	// The first node is all of the graph.
@@ -67,7 +59,7 @@ func (c *core) add(s *scratch, ordinal uint32) (id uint32, ok bool) {
 		if l == 0 {
 			limit, fill = a.strideB, a.strideB*7/8
 		}
-		s.levels[l] = append(s.levels[l][:0], c.diversify(a, s, s.query, s.pool.items, limit, fill)...)
+		s.levels[l] = append(s.levels[l][:0], c.choose(a, s, id, s.pool.items, limit, fill)...)
 	}
 	for l := top; l >= 0; l-- {
 		storeLinks(a.block(id, l), s.levels[l])
@@ -125,23 +117,14 @@ func (c *core) drawLevel() int {
 	return min(int(-math.Log(u)/math.Log(float64(c.cfg.Build.M))), maxLevel)
 }
 
-// findEqual looks in the pool for a node whose vector is s.query, bit by bit.
+// findEqual looks in the pool for a node that has s.target, bit by bit.
 func (c *core) findEqual(a *arrays, s *scratch) (id uint32, ok bool) {
 	for _, it := range s.pool.items {
-		if c.same(it.id(), s.query) {
+		if a.same(s, it.id()) {
 			return it.id(), true
 		}
 	}
 	return 0, false
-}
-
-// same reports whether a node has this very vector.
-func (c *core) same(id uint32, vector []float32) bool {
-	a := c.arrays.Load()
-	v := a.vector(id)
-	same := v[0] == vector[0] && slices.Equal(v, vector)
-	runtime.KeepAlive(a)
-	return same
 }
 
 // hang makes a node the twin of an equal one.
@@ -172,13 +155,15 @@ func (c *core) connect(a *arrays, s *scratch, node uint32, level int, added uint
 	}
 	s.ids[n] = added
 	n++
-	c.measure.Rows(s.raw[:n], a.vector(node), a.vectors, s.ids[:n])
+	if a.book == nil || !a.book.Stages() {
+		c.pairs(s.raw[:n], a, s, node, s.ids[:n])
+	}
 	s.items = s.items[:0]
 	for i, neighbour := range s.ids[:n] {
 		s.items = append(s.items, newItem(c.measure.Key(s.raw[i]), neighbour))
 	}
 	nearestFirst(s.items)
-	storeLinks(block, c.diversify(a, s, a.vector(node), s.items, len(block), 0))
+	storeLinks(block, c.choose(a, s, node, s.items, len(block), 0))
 }
 
 // storeLinks rewrites a block whose lock the caller has.
@@ -191,18 +176,18 @@ func storeLinks(block, nodes []uint32) {
 	}
 }
 
-// diversify picks neighbours of a vector from items, which hold nodes and how
-// near they are to it, nearest first: Algorithm 4 of the paper. A node is left
-// out when it is nearer to one that was picked than to the vector. At most
+// diversify picks neighbours of a row (see pairs) from items, which hold rows and
+// how near they are to it, nearest first: Algorithm 4 of the paper. A node is left
+// out when it is nearer to one that was picked than to the node. At most
 // limit are picked; when they are fewer than fill, the nearest of those left
 // out make up for it. The result is s.chosen.
 //
-// Among nodes that are the vector up to rounding, nearness is noise: they would
+// Among nodes that are the same up to rounding, nearness is noise: they would
 // fill the block, or cover everything else by chance. A quarter of the block is
 // theirs, and they cover nothing.
-func (c *core) diversify(a *arrays, s *scratch, vector []float32, items []item, limit, fill int) []uint32 {
+func (c *core) diversify(a *arrays, s *scratch, id uint32, items []item, limit, fill int) []uint32 {
 	s.chosen, s.covers, s.pruned = s.chosen[:0], s.covers[:0], s.pruned[:0]
-	from, to := c.blur(vector)
+	from, to := c.blur(a, s, id)
 	for _, it := range items {
 		if len(s.chosen) == limit {
 			break
@@ -224,23 +209,27 @@ func (c *core) diversify(a *arrays, s *scratch, vector []float32, items []item, 
 	return s.chosen
 }
 
-// blur is the range of keys of what is equal to a vector up to rounding. Squared
+// blur is the range of keys of what is equal to a node up to rounding. Squared
 // distances are sums of small terms there, and need none: it is empty.
-func (c *core) blur(vector []float32) (from, to uint32) {
-	const rounding = 2e-6
+func (c *core) blur(a *arrays, s *scratch, id uint32) (from, to uint32) {
+	rounding := float32(2e-6)
 	if c.cfg.Metric == compat.MetricL2 {
 		return 1, 0
 	}
-	self := c.measure.Raw(vector, vector)
+	if a.book != nil {
+		rounding = a.book.Blur()
+	}
+	s.self[0] = id
+	c.pairs(s.compare[:1], a, s, id, s.self[:])
+	self := s.compare[0]
 	return c.measure.Key(self * (1 + rounding)), c.measure.Key(self * (1 - rounding))
 }
 
 // covered reports whether a node is nearer to one of s.covers than its key says.
 func (c *core) covered(a *arrays, s *scratch, it item) bool {
-	vector := a.vector(it.id())
 	for rest := s.covers; len(rest) > 0; {
 		n := min(len(rest), len(s.compare))
-		c.measure.Rows(s.compare[:n], vector, a.vectors, rest[:n])
+		c.pairs(s.compare[:n], a, s, it.id(), rest[:n])
 		for _, raw := range s.compare[:n] {
 			if c.measure.Key(raw) < it.key() {
 				return true

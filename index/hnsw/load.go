@@ -10,6 +10,7 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/internal/quant"
 )
 
 // Load reads what Save wrote for the same space. Nothing that it reads is
@@ -33,6 +34,8 @@ type loader struct {
 	*core
 	reader *index.ChunkReader
 	want   uint32 // nodes that the head promises
+	// encoded: a book comes before the nodes.
+	encoded bool
 }
 
 // corrupt is an error that wraps index.ErrCorrupt.
@@ -47,6 +50,18 @@ func (l *loader) load() error {
 	}
 	if err := l.readHead(head); err != nil {
 		return err
+	}
+	if l.encoded {
+		payload, err := l.reader.Next()
+		if errors.Is(err, io.EOF) {
+			return corrupt("there is no book")
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.readBook(payload); err != nil {
+			return err
+		}
 	}
 	for {
 		payload, err := l.reader.Next()
@@ -76,9 +91,12 @@ func (l *loader) readHead(head []byte) error {
 		return corrupt("dimension %d, not %d", u32(0), l.cfg.Dimension)
 	case u32(4) != uint32(build.M) || u32(8) != uint32(build.EfConstruction) || head[12] != metricCodes[l.cfg.Metric]:
 		return corrupt("built with M %d, efConstruction %d, metric %d; wanted are %d, %d, %s: build the graph anew", u32(4), u32(8), head[12], build.M, build.EfConstruction, l.cfg.Metric)
-	case head[13]|head[14]|head[15] != 0:
+	case head[13] != encodingCodes[build.Encoding]:
+		return corrupt("vectors kept in encoding %d, not as %s: build the graph anew", head[13], build.Encoding)
+	case head[14] > 1 || head[14] > head[13] || head[15] != 0:
 		return corrupt("reserved bytes of the head are not zero")
 	}
+	l.encoded = head[14] == 1
 	l.want = u32(16)
 	l.entry.Store(binary.LittleEndian.Uint64(head[20:]))
 	l.drawn.Store(binary.LittleEndian.Uint64(head[28:]))
@@ -86,6 +104,48 @@ func (l *loader) readHead(head []byte) error {
 	l.cfg.Seed = binary.LittleEndian.Uint64(head[36:])
 	if l.want > maxNodes {
 		return corrupt("%d nodes", l.want)
+	}
+	return nil
+}
+
+// readBook makes arrays of encoded vectors.
+func (l *loader) readBook(payload []byte) error {
+	dim := l.cfg.Dimension
+	if len(payload) != 8+4*dim {
+		return corrupt("a book of %d bytes, not %d", len(payload), 8+4*dim)
+	}
+	f32 := func(at int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(payload[at:])) }
+	mean := make([]float32, dim)
+	for i := range mean {
+		mean[i] = f32(8 + 4*i)
+	}
+	book, err := quant.Restore(l.cfg.Build.Encoding, l.cfg.Metric, f32(0), f32(4), mean)
+	if err != nil {
+		return corrupt("book: %v", err)
+	}
+	a, err := newArrays(book, dim, l.cfg.Build.M, 0, 0)
+	if err != nil {
+		return err
+	}
+	l.arrays.Store(a)
+	return nil
+}
+
+// readVector takes the vector of a node.
+func (l *loader) readVector(r *cursor, a *arrays, id uint32) error {
+	if a.book != nil {
+		if err := a.book.Parse(a.book.Row(a.rows, id), r.take(a.book.RecordBytes())); err != nil {
+			return corrupt("node %d has %v", id, err)
+		}
+		return nil
+	}
+	vector := a.vector(id)
+	for i := range vector {
+		f := math.Float32frombits(r.u32())
+		if !(f >= -index.MaxMagnitude && f <= index.MaxMagnitude) {
+			return corrupt("component %d of node %d is %g", i, id, f)
+		}
+		vector[i] = f
 	}
 	return nil
 }
@@ -116,13 +176,8 @@ func (l *loader) readNode(r *cursor) error {
 	}
 	a := l.arrays.Load()
 	a.levels[id], a.ordinals[id], a.twins[id] = level, ordinal, next
-	vector := a.vector(id)
-	for i := range vector {
-		f := math.Float32frombits(r.u32())
-		if !(f >= -index.MaxMagnitude && f <= index.MaxMagnitude) {
-			return corrupt("component %d of node %d is %g", i, id, f)
-		}
-		vector[i] = f
+	if err := l.readVector(r, a, id); err != nil {
+		return err
 	}
 	if level != twin {
 		for h := range height + 1 {

@@ -134,7 +134,7 @@ func (r *search) scanAdmitted(ctx context.Context) error {
 
 // offer compares the first n nodes of r.ids.
 func (r *search) offer(a *arrays, n int) {
-	r.measure.Rows(r.raw[:n], r.query, a.vectors, r.ids[:n])
+	r.fine(r.raw[:n], a, &r.target, r.ids[:n])
 	for i, raw := range r.raw[:n] {
 		r.best.Offer(index.Hit{Ordinal: atomic.LoadUint32(&a.ordinals[r.ids[i]]), Score: raw})
 	}

@@ -1,10 +1,14 @@
 package hnsw
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index"
 )
 
@@ -21,7 +25,8 @@ func (g *Graph) Search(ctx context.Context, q index.Query) (index.Answer, error)
 	c := g.core.Load()
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)
-	c.measure.Prepare(s.query, q.Vector.Row(0))
+	c.measure.Prepare(s.target.vector, q.Vector.Row(0))
+	s.target.set()
 	s.search = search{core: c, scratch: s, filter: q.Filter, ef: q.Ef, live: int(c.live.Load())}
 	err := s.search.answer(ctx, q, &answer)
 	s.search = search{}
@@ -116,6 +121,7 @@ func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough
 	if entry == 0 {
 		return true, nil
 	}
+	r.target.prepare(a)
 	at := r.descend(a, r.scratch, entry, 0)
 	if plan == index.PlanGraph {
 		// Tombstones take places in the pool.
@@ -133,13 +139,41 @@ func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough
 	if complete, err := r.walkAdmitting(ctx, a, at, admitted); err != nil || !complete {
 		return false, err
 	}
+	nearestFirst(r.results)
 	r.collect(a, r.results)
-	return r.best.Len() >= r.k, nil
+	return r.best.Len() >= r.k && (a.book == nil || r.settled(a)), nil
+}
+
+// settled reports whether nothing beyond the results of an admitting walk can
+// be expected among the best: the last of them is farther than the k-th hit by
+// twice the noise of the coarse layer. A filter that goes along with nearness
+// leaves thousands of nodes equally far.
+func (r *search) settled(a *arrays) bool {
+	if len(r.results) < r.ef || len(r.results) < 2 {
+		return true
+	}
+	n := min(len(r.results), scanBatch)
+	for i, it := range r.results[:n] {
+		r.ids[i] = it.id()
+	}
+	r.fine(r.raw[:n], a, &r.target, r.ids[:n])
+	var sum float64
+	for i, it := range r.results[:n] {
+		d := float64(r.raw[i] - r.measure.RawOf(it.key()))
+		sum += d * d
+	}
+	noise := float32(2 * math.Sqrt(sum/float64(n)))
+	slices.SortFunc(r.raw[:n], func(x, y float32) int { return cmp.Compare(r.measure.Distance(x), r.measure.Distance(y)) })
+	kth := r.measure.Distance(r.raw[min(r.k, n)-1])
+	return r.measure.Distance(r.measure.RawOf(r.results[len(r.results)-1].key())) >= kth+noise
 }
 
 // collect offers the hits that stand behind nodes, in any order, to r.best, and
 // gives their number.
 func (r *search) collect(a *arrays, items []item) (found int) {
+	if a.book != nil {
+		return r.rescore(a, items)
+	}
 	r.best.Reset(r.k, r.cfg.Metric)
 	r.seen = items
 	for _, it := range items {
@@ -151,7 +185,7 @@ func (r *search) collect(a *arrays, items []item) (found int) {
 		skip := full && r.clearlyFarther(it.key(), farthest)
 		for link := it.id() + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
 			ordinal := atomic.LoadUint32(&a.ordinals[link-1])
-			if r.table.Get(ordinal) != link || r.filter != nil && !r.filter.Contains(ordinal) {
+			if !r.returns(a, link) {
 				continue
 			}
 			found++
@@ -202,11 +236,11 @@ func (r *search) walkAdmitting(ctx context.Context, a *arrays, from item, admitt
 		if len(s.results) >= r.ef && nearest.key() > (^s.results[0]).key() {
 			break
 		}
-		found := s.gather(a.block(nearest.id(), 0), n)
+		found := s.gather(a.block(nearest.id(), 0), n, 0)
 		if budget -= found; budget < 0 {
 			return false, nil
 		}
-		r.measure.Rows(s.raw[:found], s.query, a.vectors, s.ids[:found])
+		r.coarse(s.raw[:found], a, &s.target, s.ids[:found])
 		for i, raw := range s.raw[:found] {
 			it := newItem(r.measure.Key(raw), s.ids[i])
 			full := len(s.results) >= r.ef
@@ -231,8 +265,7 @@ func (r *search) walkAdmitting(ctx context.Context, a *arrays, from item, admitt
 // admits reports whether a node or one of its twins may be returned.
 func (r *search) admits(a *arrays, id uint32) bool {
 	for link := id + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
-		ordinal := atomic.LoadUint32(&a.ordinals[link-1])
-		if r.table.Get(ordinal) == link && (r.filter == nil || r.filter.Contains(ordinal)) {
+		if r.returns(a, link) {
 			return true
 		}
 	}
@@ -270,5 +303,66 @@ func (r *search) mend() []index.Hit {
 // score is that of one node, by the same kernel for all of them, so that equal
 // vectors have equal scores.
 func (r *search) score(a *arrays, id uint32) float32 {
-	return r.measure.Score(float64(r.measure.Raw(r.query, a.vector(id))))
+	if a.book == nil {
+		return r.measure.Score(float64(r.measure.Raw(r.target.vector, a.vector(id))))
+	}
+	r.self[0] = id
+	r.fine(r.compare[:1], a, &r.target, r.self[:])
+	return r.measure.Score(float64(r.compare[0]))
+}
+
+// rescore is collect for encoded vectors, given nearest first: the nearest in
+// the coarse layer are compared again in both.
+func (r *search) rescore(a *arrays, items []item) (found int) {
+	r.best.Reset(r.k, r.cfg.Metric)
+	r.seen = items
+	want := r.k + max(r.k/2, 5)
+	if r.cfg.Build.Encoding == compat.EncodingLVQ4x8 {
+		want = r.k + max(r.k*3/2, 15)
+	}
+	want = int(min(float64(want)*max(r.cfg.Search.Oversampling, 1), float64(len(items))))
+	// Where nothing is dead, whatever is beyond what is wanted need not be looked at.
+	whole := r.filter == nil && int(r.nodes.Load()) == int(r.core.live.Load())
+	n := 0
+	for i, it := range items {
+		if whole && found >= want {
+			found += len(items) - i
+			break
+		}
+		live := 0
+		for link := it.id() + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
+			if r.returns(a, link) {
+				live++
+			}
+		}
+		if live > 0 && found < want {
+			r.ids[n] = it.id()
+			if n++; n == scanBatch {
+				r.offerFine(a, n)
+				n = 0
+			}
+		}
+		found += live
+	}
+	r.offerFine(a, n)
+	return found
+}
+
+// returns reports whether the node behind a link is live and admitted.
+func (r *search) returns(a *arrays, link uint32) bool {
+	ordinal := atomic.LoadUint32(&a.ordinals[link-1])
+	return r.table.Get(ordinal) == link && (r.filter == nil || r.filter.Contains(ordinal))
+}
+
+// offerFine scores the first n nodes of r.ids and offers them with their twins.
+func (r *search) offerFine(a *arrays, n int) {
+	r.fine(r.raw[:n], a, &r.target, r.ids[:n])
+	for i, id := range r.ids[:n] {
+		score := r.measure.Score(float64(r.raw[i]))
+		for link := id + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
+			if r.returns(a, link) {
+				r.best.Offer(index.Hit{Ordinal: atomic.LoadUint32(&a.ordinals[link-1]), Score: score})
+			}
+		}
+	}
 }

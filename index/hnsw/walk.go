@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/internal/quant"
 )
 
 // askEvery hops a walk looks at its context.
@@ -12,8 +13,15 @@ const askEvery = 64
 
 // scratch is what one search or insert needs; it goes back to a pool.
 type scratch struct {
-	query   []float32
-	visited []uint64 // one bit a node
+	target  target
+	own     newcomer    // of an insert
+	pair    quant.Query // of pairs
+	stage   quant.Stage // likewise
+	staged  []uint32    // the nodes on stage
+	order   []uint32    // 0, 1, 2, ..
+	keys    []float32   // raw values of the rows on stage
+	rows    []item      // the rows, nearest first
+	visited []uint64    // one bit a node
 	pool    pool
 	ids     []uint32  // the neighbours to compare
 	raw     []float32 // their raw values
@@ -29,17 +37,23 @@ type scratch struct {
 	items   []item
 	levels  [maxLevel + 1][]uint32 // the neighbours chosen for each level
 	compare [8]float32
+	self    [1]uint32
+	blocks  [together][]uint32 // of a walk
+	fetched uint32             // takes what is loaded only to be fetched
 }
+
+// together nodes are expanded at once by a walk over codes.
+const together = 4
 
 // scanBatch rows of a scan go to the kernel at once.
 const scanBatch = 256
 
 func newScratch(cfg index.Config) *scratch {
-	n := max(2*cfg.Build.M+1, scanBatch)
+	n := max(together*2*cfg.Build.M+1, scanBatch)
 	return &scratch{
-		query: make([]float32, cfg.Dimension),
-		ids:   make([]uint32, n),
-		raw:   make([]float32, n),
+		target: target{vector: make([]float32, cfg.Dimension)},
+		ids:    make([]uint32, n),
+		raw:    make([]float32, n),
 	}
 }
 
@@ -60,12 +74,11 @@ func (s *scratch) unvisit(n int) {
 // visit marks a node.
 func (s *scratch) visit(id uint32) { s.visited[id>>6] |= 1 << (id & 63) }
 
-// gather puts the unvisited neighbours of a block into s.ids, marks them, and
-// gives their number. Nodes from limit on are younger than the walk: they are
+// gather puts the unvisited neighbours of a block into s.ids, from n on, marks
+// them, and gives the number of all. Nodes from limit on are younger than the walk: they are
 // left out, since s.visited has no room for them.
-func (s *scratch) gather(block []uint32, limit int) int {
-	n := 0
-	ids, visited := s.ids[:len(block)], s.visited
+func (s *scratch) gather(block []uint32, limit, n int) int {
+	ids, visited := s.ids[:n+len(block)], s.visited
 	for i := range block {
 		link := atomic.LoadUint32(&block[i])
 		if link == 0 {
@@ -97,7 +110,7 @@ func (c *core) greedy(a *arrays, s *scratch, level int, from item) item {
 			s.ids[n] = link - 1
 			n++
 		}
-		c.measure.Rows(s.raw[:n], s.query, a.vectors, s.ids[:n])
+		c.coarse(s.raw[:n], a, &s.target, s.ids[:n])
 		best := from
 		for i, raw := range s.raw[:n] {
 			best = min(best, newItem(c.measure.Key(raw), s.ids[i]))
@@ -109,18 +122,20 @@ func (c *core) greedy(a *arrays, s *scratch, level int, from item) item {
 	}
 }
 
-// descend is the way from the entry point to the node nearest to s.query above
-// a level.
+// descend is the way from the entry point to the node nearest to s.target above
+// a level. The target is prepared for a.
 func (c *core) descend(a *arrays, s *scratch, entry uint64, level int) item {
 	id := uint32(entry) - 1
-	at := newItem(c.measure.Key(c.measure.Raw(s.query, a.vector(id))), id)
+	s.self[0] = id
+	c.coarse(s.compare[:1], a, &s.target, s.self[:])
+	at := newItem(c.measure.Key(s.compare[0]), id)
 	for l := int(entry >> 32); l > level; l-- {
 		at = c.greedy(a, s, l, at)
 	}
 	return at
 }
 
-// walk finds the ef nodes nearest to s.query at a level, from one of them on,
+// walk finds the ef nodes nearest to s.target at a level, from one of them on,
 // and leaves them in s.pool. Tombstones count like others.
 func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, from item) error {
 	n := c.visitable(a)
@@ -139,8 +154,26 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 				return err
 			}
 		}
-		found := s.gather(a.block(id, level), n)
-		c.measure.Rows(s.raw[:found], s.query, a.vectors, s.ids[:found])
+		found := 0
+		if a.book == nil {
+			found = s.gather(a.block(id, level), n, 0)
+		} else {
+			// Codes are compared faster than they are fetched: the neighbours of
+			// several nodes at once wait for memory once.
+			blocks := 0
+			for ; ok && blocks < together; id, ok = p.expand() {
+				s.blocks[blocks] = a.block(id, level)
+				// These loads wait for nothing, and for them only gather does.
+				s.fetched += atomic.LoadUint32(&s.blocks[blocks][0]) + atomic.LoadUint32(&s.blocks[blocks][len(s.blocks[blocks])/2])
+				if blocks++; blocks == together {
+					break
+				}
+			}
+			for _, block := range s.blocks[:blocks] {
+				found = s.gather(block, n, found)
+			}
+		}
+		c.coarse(s.raw[:found], a, &s.target, s.ids[:found])
 		worst := p.worst()
 		for i, raw := range s.raw[:found] {
 			if key := c.measure.Key(raw); key < worst {

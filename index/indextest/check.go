@@ -21,6 +21,7 @@ type bench struct {
 func (e Engine) bench(t testing.TB, dim int, metric compat.Metric) *bench {
 	t.Helper()
 	space := NewSpace(t, "suite", dim, metric)
+	space.Config.Build.Encoding = e.Encoding
 	x, err := e.New(space.Config)
 	if err != nil {
 		t.Fatalf("New: %v", err)
@@ -93,13 +94,14 @@ func (b *bench) slack(query []float32) float64 {
 	for _, x := range query {
 		norm += float64(x) * float64(x)
 	}
+	factor := max(b.engine.Slack, 1)
 	switch b.space.Config.Metric {
 	case compat.MetricCosine:
-		return 2e-6
+		return 2e-6 * factor
 	case compat.MetricL2:
-		return 1e-5 * math.Sqrt(norm)
+		return 1e-5 * factor * math.Sqrt(norm)
 	default:
-		return 1e-5 * norm
+		return 1e-5 * factor * norm
 	}
 }
 

@@ -158,6 +158,7 @@ func (e Engine) testDamage(t *testing.T) {
 	refused("chunks of two checkpoints", index.ErrCorrupt, mixed...)
 
 	other := NewSpace(t, "another", dim, compat.MetricCosine)
+	other.Config.Build.Encoding = e.Encoding
 	if _, err := e.Load(other.Config, source(good)); !errors.Is(err, index.ErrSpace) {
 		t.Errorf("chunks of another space: %v", err)
 	}

@@ -19,10 +19,14 @@ type Engine struct {
 	New  func(cfg index.Config) (index.Index, error)
 	Load func(cfg index.Config, source index.Source) (index.Index, error)
 	// Recall is the least recall@10 at ef 64 on 10,000 clustered vectors of
-	// dimension 128. An engine that promises less than 0.9 is held to nothing
+	// dimension 128, fewer in an encoding. An engine that promises less than 0.9 is held to nothing
 	// in the other tests but that its hits are as many as match, live, scored
 	// right and in order.
 	Recall float64
+	// Encoding of the vectors; none is f32.
+	Encoding compat.Encoding
+	// Slack is how much less exact than float32 sums its scores may be; 0 is 1.
+	Slack float64
 	// Slow engines run the other tests on fewer vectors.
 	Slow bool
 }
@@ -46,14 +50,44 @@ func Run(t *testing.T, e Engine) {
 	t.Run("damage", e.testDamage)
 }
 
+// RunConcurrent is the part of the suite that the race detector has something to
+// say about.
+func RunConcurrent(t *testing.T, e Engine) {
+	t.Run("concurrency", e.testConcurrency)
+	t.Run("checkpoint beside writers", e.testCheckpointBesideWriters)
+}
+
 // seed of all generators of the suite.
 const seed = 20240611
 
 var metrics = []compat.Metric{compat.MetricCosine, compat.MetricDot, compat.MetricL2}
 
-// size is n, or less for slow engines, in short runs, and under the race
-// detector, which makes all some ten times slower and sees races early.
+// bytes of one component, at least.
+func (e Engine) bytes() float64 {
+	switch e.Encoding {
+	case compat.EncodingInt8:
+		return 2
+	case compat.EncodingLVQ4x8:
+		return 1.5
+	default:
+		return 4
+	}
+}
+
+// coded reports whether vectors are kept as something else than they are.
+func (e Engine) coded() bool { return e.Encoding != "" && e.Encoding != compat.EncodingF32 }
+
+// size is whole, and less where an engine runs the suite once more for an encoding.
 func (e Engine) size(n int) int {
+	if e.coded() && e.whole(n) == n {
+		return n * 2 / 5
+	}
+	return e.whole(n)
+}
+
+// whole is n, or less for slow engines, in short runs, and under the race
+// detector, which makes all some ten times slower and sees races early.
+func (e Engine) whole(n int) int {
 	switch {
 	case raceEnabled:
 		return n / 10
@@ -94,8 +128,11 @@ func (e Engine) floor(t *testing.T, what string, recall float64) {
 
 func (e Engine) testRecall(t *testing.T) {
 	n := 10000
-	if raceEnabled {
+	switch {
+	case raceEnabled:
 		n = 2000
+	case e.coded():
+		n = 4000
 	}
 	b, _, queries := e.filled(t, n, 128, compat.MetricCosine)
 	r := b.recall(queries, 10, index.Query{Ef: 64})
@@ -106,7 +143,7 @@ func (e Engine) testRecall(t *testing.T) {
 	if r := b.recall(queries, 10, index.Query{Exact: true}); r != 1 {
 		t.Errorf("exact: recall@10 %.3f", r)
 	}
-	if s := b.index.Stats(); s.Live != b.oracle.Len() || s.Deleted != 0 || s.Bytes < int64(s.Live)*128*4 {
+	if s := b.index.Stats(); s.Live != b.oracle.Len() || s.Deleted != 0 || s.Bytes < int64(float64(s.Live)*128*e.bytes()) {
 		t.Errorf("stats of %d vectors: %+v", b.oracle.Len(), s)
 	}
 }
@@ -201,7 +238,7 @@ func (e Engine) testIdentical(t *testing.T) {
 }
 
 func (e Engine) testNearDuplicates(t *testing.T) {
-	n := e.size(2500)
+	n := e.whole(2500)
 	rng := rand.New(rand.NewPCG(seed, 2))
 	for _, metric := range metrics {
 		b, rows, queries := e.filled(t, n, 24, metric)
@@ -296,7 +333,7 @@ func (e Engine) testUpdate(t *testing.T) {
 }
 
 func (e Engine) testFilters(t *testing.T) {
-	n := e.size(8000)
+	n := e.whole(8000)
 	b, _, queries := e.filled(t, n, 32, compat.MetricCosine)
 	rng := rand.New(rand.NewPCG(seed, 4))
 	for _, share := range []float64{1, 0.5, 0.1, 0.01, 0.001, 0} {

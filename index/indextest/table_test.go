@@ -32,6 +32,8 @@ var (
 	annDir    = flag.String("ann", "", "directory of base.f32, query.f32 and gtN.i32, for BenchmarkAnn")
 	annDim    = flag.Int("ann.dim", 384, "dimension of that data set")
 	annEf     = flag.String("ann.ef", "10,12,16,20,30,40,60,80,120,200,400", "the ef of the sweep")
+	annCode   = flag.String("ann.encoding", "f32", "how the graph keeps vectors: f32, int8 or lvq4x8")
+	annRows   = flag.Int("ann.n", 0, "take only the first so many; 0: all")
 	annSaved  = flag.String("ann.saved", "", "a file to keep the built graph in")
 )
 
@@ -122,16 +124,20 @@ func rate(b *testing.B, x index.Index, queries compat.Vectors, ef int) float64 {
 // and gtN.i32 (the ten true neighbours of each query among N). It prints the
 // same columns as those programs, in CPU time:
 //
-//	go test ./index/indextest -run '^$' -bench Ann -benchtime 1x -ann DIR -ann.dim 384
+//	go test ./index/indextest -run '^$' -bench Ann -benchtime 1x -ann DIR -ann.dim 384 -ann.encoding int8
 func BenchmarkAnn(b *testing.B) {
 	if *annDir == "" {
 		b.Skip("name a data set with -ann DIR")
 	}
 	dim := *annDim
 	baseRows, queryRows := floats(b, "base.f32"), floats(b, "query.f32")
+	if *annRows > 0 {
+		baseRows = baseRows[:*annRows*dim]
+	}
 	n := len(baseRows) / dim
 	truth := read(b, fmt.Sprintf("gt%d.i32", n))
 	space := indextest.NewSpace(b, "ann", dim, compat.MetricCosine)
+	space.Config.Build.Encoding = compat.Encoding(*annCode)
 	queries := space.Stamp(b, queryRows)
 	for range b.N {
 		x := annGraph(b, space, baseRows, n)
@@ -157,7 +163,7 @@ func BenchmarkAnn(b *testing.B) {
 				}
 			}
 			perSecond := rate(b, x, queries, ef)
-			fmt.Printf("vecino n=%d ef=%d recall@10=%.4f qps=%.0f us=%.1f\n", n, ef, float64(hit)/float64(10*queries.Len()), perSecond, 1e6/perSecond)
+			fmt.Printf("vecino %s n=%d ef=%d recall@10=%.4f qps=%.0f us=%.1f\n", *annCode, n, ef, float64(hit)/float64(10*queries.Len()), perSecond, 1e6/perSecond)
 		}
 	}
 }
@@ -185,7 +191,7 @@ func annGraph(b *testing.B, space *indextest.Space, rows []float32, n int) index
 		b.Fatal(err)
 	}
 	seconds := (cpuTime() - start).Seconds()
-	fmt.Printf("\nvecino n=%d build %.1fs %.0f vec/s bytes/vec %d\n", n, seconds, float64(n)/seconds, x.Stats().Bytes/int64(n))
+	fmt.Printf("\nvecino %s n=%d build %.1fs %.0f vec/s bytes/vec %d\n", *annCode, n, seconds, float64(n)/seconds, x.Stats().Bytes/int64(n))
 	if *annSaved != "" {
 		var out []byte
 		if err := x.Save(func(c index.Chunk) error {

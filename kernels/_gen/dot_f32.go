@@ -169,12 +169,16 @@ func f32Rows(g *amd64, name, doc string, do step) {
 // rows is a kernel of one query against chosen rows of a slab, four at a time.
 type rows struct {
 	name, signature, doc string
-	elem                 int // bytes of an element of q and slab
-	width                int // bytes of a row that one step takes
-	unroll               int // steps of the inner loop
+	elem                 int  // bytes of an element of q and slab
+	strided              bool // rows begin at multiples of the parameter stride, not of dim
+	ahead                int  // groups of four rows that are fetched in advance; 0 is 1
+	width                int  // bytes of a row that one step takes
+	unroll               int  // steps of the inner loop
 	prologue             func(dim reg.GPVirtual)
 	load                 func(q operand.Mem) reg.VecVirtual
 	step                 func(q reg.VecVirtual, row operand.Mem, acc reg.VecVirtual)
+	// both is load and step in one, for all four rows, at offset at + disp.
+	both func(q reg.Register, row [4]reg.GPVirtual, at reg.GPVirtual, disp int, acc []reg.VecVirtual)
 	// tail takes the left bytes at offset at, fewer than width.
 	tail func(q reg.Register, row [4]reg.GPVirtual, at, left reg.GPVirtual, acc []reg.VecVirtual)
 	// finish turns unroll*4 accumulators, step-major, into four results.
@@ -191,10 +195,14 @@ func (k rows) write(g *amd64) {
 	for r := range row {
 		row[r], next[r] = g.GP64(), g.GP64()
 	}
+	stride := "dim"
+	if k.strided {
+		stride = "stride"
+	}
 	pointers := func(to [4]reg.GPVirtual, disp int) {
 		for r := range to {
 			g.MOVL(mem(list, disp+4*r), to[r].As32())
-			g.IMULQ(g.addr("dim"), to[r])
+			g.IMULQ(g.addr(stride), to[r])
 			if k.elem == 4 {
 				g.SHLQ(operand.Imm(2), to[r])
 			}
@@ -202,19 +210,23 @@ func (k rows) write(g *amd64) {
 		}
 	}
 	pointers(row, 0)
+	if k.ahead > 1 {
+		k.fetchFirst(g, next, list, n, pointers)
+	}
 	acc := make([]reg.VecVirtual, 4*k.unroll)
 	for i := range acc {
 		acc[i] = g.vec()
 	}
 
 	g.Label("group")
+	ahead := max(k.ahead, 1)
 	g.Comment("The coming four rows, which are fetched while these are computed; the last group fetches itself")
 	for r := range row {
 		g.MOVQ(row[r], next[r])
 	}
-	g.CMPQ(n, operand.Imm(4))
+	g.CMPQ(n, operand.Imm(uint64(4*ahead)))
 	g.JLE(operand.LabelRef("start"))
-	pointers(next, 16)
+	pointers(next, 16*ahead)
 	g.Label("start")
 	for i := range acc {
 		g.clear(acc[i])
@@ -228,20 +240,54 @@ func (k rows) write(g *amd64) {
 
 	k.loop(g, "blocks", k.unroll, q, row, next, at, left, acc)
 	k.loop(g, "singles", 1, q, row, next, at, left, acc)
-	g.TESTQ(left, left)
-	g.JZ(operand.LabelRef("reduce"))
-	k.tail(q, row, at, left, acc)
+	if k.tail != nil {
+		g.TESTQ(left, left)
+		g.JZ(operand.LabelRef("reduce"))
+		k.tail(q, row, at, left, acc)
+	}
 
 	g.Label("reduce")
 	g.VMOVUPS(k.finish(acc), mem(dst, 0))
-	for r := range row {
-		g.MOVQ(next[r], row[r])
+	if ahead == 1 {
+		for r := range row {
+			g.MOVQ(next[r], row[r])
+		}
 	}
 	g.ADDQ(operand.Imm(16), dst)
 	g.ADDQ(operand.Imm(16), list)
+	if ahead == 1 {
+		g.SUBQ(operand.Imm(4), n)
+		g.JG(operand.LabelRef("group"))
+		g.ret()
+		return
+	}
 	g.SUBQ(operand.Imm(4), n)
-	g.JG(operand.LabelRef("group"))
+	g.JLE(operand.LabelRef("done"))
+	pointers(row, 0)
+	g.JMP(operand.LabelRef("group"))
+	g.Label("done")
 	g.ret()
+}
+
+// fetchFirst fetches the groups of rows that no group before them will: all of
+// the first k.ahead.
+func (k rows) fetchFirst(g *amd64, to [4]reg.GPVirtual, list, n reg.GPVirtual, pointers func([4]reg.GPVirtual, int)) {
+	for group := range k.ahead {
+		g.CMPQ(n, operand.Imm(uint64(4*group)))
+		g.JLE(operand.LabelRef("fetched"))
+		pointers(to, 16*group)
+		left := g.GP64()
+		g.MOVQ(g.addr("dim"), left)
+		g.DECQ(left)
+		label := fmt.Sprintf("fetch%d", group)
+		g.Label(label)
+		for r := range to {
+			g.PREFETCHT0(indexed(to[r], left, 0))
+		}
+		g.SUBQ(operand.Imm(64), left)
+		g.JGE(operand.LabelRef(label))
+	}
+	g.Label("fetched")
 }
 
 // loop runs while as many bytes are left as unroll steps take.
@@ -257,6 +303,10 @@ func (k rows) loop(g *amd64, label string, unroll int, q reg.GPVirtual, row, nex
 		}
 	}
 	for u := range unroll {
+		if k.both != nil {
+			k.both(q, row, at, u*k.width, acc[4*u:4*u+4])
+			continue
+		}
 		x := k.load(indexed(q, at, u*k.width))
 		for r := range row {
 			k.step(x, indexed(row[r], at, u*k.width), acc[4*u+r])

@@ -72,6 +72,7 @@ func generate() ([]file, error) {
 		{"f32", "dot", f32Reductions, f32NEON},
 		{"f32", "map", f32Maps, f32MapsNEON},
 		{"i8", "dot", i8Dots, i8NEON},
+		{"codes", "dot", codeDots, codesNEON},
 		{"gemm", "sgemm", gemmF32, gemmNEON},
 		{"gemm", "igemm", gemmI8, nil},
 		{"gemm", "pack", gemmPack, nil},

@@ -63,6 +63,9 @@ func Rand(tb testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
+// Fixed returns a generator that is the same for a seed in every tier.
+func Fixed(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
+
 // Normal fills v with normally distributed numbers.
 func Normal(r *rand.Rand, v []float32) {
 	for i := range v {

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// codeDots writes codes/dot_amd64.s: a signed query against unsigned codes of 8
+// bits, and against codes of 4 bits.
+func codeDots(g *amd64) {
+	words := g.wordTable()
+	for _, bits := range []int{256, 512} {
+		g.bits = bits
+		u8Rows(g, words)
+		nibbleRows(g, false)
+		decodeNibbles(g)
+	}
+	u8RowsVNNI(g)
+	nibbleRows(g, true)
+}
+
+const (
+	u8RowsSignature = "func(dst *int32, q *int8, slab *uint8, rows *uint32, dim, stride, n int, flip uint32)"
+	u8RowsDoc       = "sets dst[i] to (q ^ flip).row(rows[i]) for i < n; n is a positive multiple of 4, dim is positive."
+
+	nibbleRowsSignature = "func(dst *int32, q *int8, slab *uint8, rows *uint32, dim, stride, n int)"
+	nibbleRowsDoc       = "sets dst[i] to q.row(rows[i]) for i < n; dim is the bytes of a row, a positive multiple of 64, n a positive multiple of 4."
+)
+
+// flip returns a register full of the parameter flip.
+func (g *amd64) flip() reg.VecVirtual {
+	v := g.vec()
+	g.VBROADCASTSS(g.addr("flip"), v)
+	return v
+}
+
+// u8Rows widens both sides to 16 bits, unsigned and signed; VPMADDWD is exact:
+// the greatest sum is 2 * 255 * 128.
+func u8Rows(g *amd64, words operand.Mem) {
+	doc := u8RowsDoc
+	if g.bits == 256 {
+		doc = "sets dst[i] to (q ^ flip).row(rows[i]) for i < n; n is a positive multiple of 4, dim is at least 16."
+	}
+	var flip reg.VecVirtual
+	half := func(v reg.VecVirtual) reg.VecVirtual {
+		if g.bits == 512 {
+			return v.AsY().(reg.VecVirtual)
+		}
+		return v.AsX().(reg.VecVirtual)
+	}
+	newHalf := func() reg.VecVirtual {
+		if g.bits == 512 {
+			return g.YMM()
+		}
+		return g.XMM()
+	}
+	madd := func(x, y, acc reg.VecVirtual) {
+		t := g.vec()
+		g.VPMADDWD(x, y, t)
+		g.VPADDD(t, acc, acc)
+	}
+	signed := func(bytes reg.VecVirtual) reg.VecVirtual {
+		v := g.vec()
+		g.VPXOR(half(flip), bytes, bytes)
+		g.VPMOVSXBW(bytes, v)
+		return v
+	}
+	rows{
+		name:      "u8Rows" + g.tier(),
+		signature: u8RowsSignature,
+		doc:       doc,
+		elem:      1,
+		strided:   true,
+		ahead:     4,
+		width:     g.width() / 2,
+		unroll:    2,
+		prologue:  func(reg.GPVirtual) { flip = g.flip() },
+		load: func(m operand.Mem) reg.VecVirtual {
+			b := newHalf()
+			g.VMOVDQU(m, b)
+			return signed(b)
+		},
+		step: func(x reg.VecVirtual, m operand.Mem, acc reg.VecVirtual) {
+			y := g.vec()
+			g.VPMOVZXBW(m, y)
+			madd(x, y, acc)
+		},
+		tail: func(q reg.Register, row [4]reg.GPVirtual, at, left reg.GPVirtual, acc []reg.VecVirtual) {
+			if g.bits == 512 {
+				k := g.byteMask(left)
+				b := g.YMM()
+				g.VMOVDQU8_Z(indexed(q, at, 0), k, b)
+				x := signed(b)
+				for r := range row {
+					y, v := g.YMM(), g.ZMM()
+					g.VMOVDQU8_Z(indexed(row[r], at, 0), k, y)
+					g.VPMOVZXBW(y, v)
+					madd(x, v, acc[r])
+				}
+				return
+			}
+			g.Comment("Back over the last 16 elements; those that were taken already are cleared")
+			table, mask := g.GP64(), g.YMM()
+			g.LEAQ(words, table)
+			g.VMOVDQU(operand.Mem{Base: table, Index: left, Scale: 2}, mask)
+			g.ADDQ(left, at)
+			b := g.XMM()
+			g.VMOVDQU(indexed(q, at, -16), b)
+			x := signed(b)
+			g.VPAND(mask, x, x)
+			for r := range row {
+				y := g.YMM()
+				g.VPMOVZXBW(indexed(row[r], at, -16), y)
+				madd(x, y, acc[r])
+			}
+		},
+		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return sumRows(g, acc) },
+	}.write(g)
+}
+
+// sumRows adds the accumulators of two steps of four rows up.
+func sumRows(g *amd64, acc []reg.VecVirtual) reg.VecVirtual {
+	for r := range 4 {
+		g.VPADDD(acc[4+r], acc[r], acc[r])
+	}
+	return g.sumFour(acc[:4], true)
+}
+
+// u8RowsVNNI multiplies as VPDPBUSD has it: unsigned rows by a signed query.
+func u8RowsVNNI(g *amd64) {
+	var flip reg.VecVirtual
+	rows{
+		name:      "u8RowsVNNI",
+		signature: u8RowsSignature,
+		doc:       u8RowsDoc,
+		elem:      1,
+		strided:   true,
+		ahead:     4,
+		width:     64,
+		unroll:    2,
+		prologue:  func(reg.GPVirtual) { flip = g.flip() },
+		load: func(m operand.Mem) reg.VecVirtual {
+			x := g.ZMM()
+			g.VPXORD(m, flip, x)
+			return x
+		},
+		step: func(x reg.VecVirtual, m operand.Mem, acc reg.VecVirtual) {
+			y := g.ZMM()
+			g.VMOVDQU32(m, y)
+			g.VPDPBUSD(x, y, acc)
+		},
+		tail: func(q reg.Register, row [4]reg.GPVirtual, at, left reg.GPVirtual, acc []reg.VecVirtual) {
+			k := g.byteMask(left)
+			x := g.ZMM()
+			g.VMOVDQU8_Z(indexed(q, at, 0), k, x)
+			g.VPXORD(x, flip, x)
+			for r := range row {
+				y := g.ZMM()
+				g.VMOVDQU8_Z(indexed(row[r], at, 0), k, y)
+				g.VPDPBUSD(x, y, acc[r])
+			}
+		},
+		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return sumRows(g, acc) },
+	}.write(g)
+}
+
+// nibbleRows takes 64 bytes of each row, a block of 128 dimensions, at a time:
+// their lower nibbles against the first 64 bytes of the query's block, the upper
+// ones against the other 64. Without VNNI neighbours are added in 16 bits by
+// VPMADDUBSW, which has room: the greatest sum is 2 * 15 * 128.
+func nibbleRows(g *amd64, vnni bool) {
+	name := "nibbleRows" + g.tier()
+	if vnni {
+		name = "nibbleRowsVNNI"
+	}
+	var low, ones reg.VecVirtual
+	broadcast := func(x uint32) reg.VecVirtual {
+		r, x32, v := g.GP32(), g.XMM(), g.vec()
+		g.MOVL(operand.U32(x), r)
+		g.VMOVD(r, x32)
+		g.VPBROADCASTD(x32, v)
+		return v
+	}
+	and := func(x, to reg.VecVirtual) {
+		if g.bits == 512 {
+			g.VPANDD(low, x, to)
+		} else {
+			g.VPAND(low, x, to)
+		}
+	}
+	dot := func(nibbles, q, acc reg.VecVirtual) {
+		if vnni {
+			g.VPDPBUSD(q, nibbles, acc)
+			return
+		}
+		g.VPMADDUBSW(q, nibbles, nibbles)
+		g.VPMADDWD(ones, nibbles, nibbles)
+		g.VPADDD(nibbles, acc, acc)
+	}
+	load := func(m operand.Mem) reg.VecVirtual {
+		v := g.vec()
+		if g.bits == 512 {
+			g.VMOVDQU32(m, v)
+		} else {
+			g.VMOVDQU(m, v)
+		}
+		return v
+	}
+	rows{
+		name:      name,
+		signature: nibbleRowsSignature,
+		doc:       nibbleRowsDoc,
+		elem:      1,
+		strided:   true,
+		ahead:     4,
+		width:     64,
+		unroll:    1,
+		prologue: func(reg.GPVirtual) {
+			low = broadcast(0x0f0f0f0f)
+			if !vnni {
+				ones = broadcast(0x00010001)
+			}
+		},
+		both: func(q reg.Register, row [4]reg.GPVirtual, at reg.GPVirtual, disp int, acc []reg.VecVirtual) {
+			for part := 0; part < 64; part += g.width() {
+				block := func(disp int) operand.Mem {
+					return operand.Mem{Base: q, Index: at, Scale: 2, Disp: disp + part}
+				}
+				first, second := load(block(2*disp)), load(block(2*disp+64))
+				for r := range row {
+					x, lower := load(indexed(row[r], at, disp+part)), g.vec()
+					and(x, lower)
+					g.VPSRLW(operand.Imm(4), x, x)
+					and(x, x)
+					dot(lower, first, acc[r])
+					dot(x, second, acc[r])
+				}
+			}
+		},
+		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return g.sumFour(acc, true) },
+	}.write(g)
+}
+
+// decodeNibbles writes the kernel that makes 8-bit codes of a row of 4-bit codes
+// and its residual. Products and sums are rounded one by one, as the reference
+// rounds them.
+func decodeNibbles(g *amd64) {
+	g.fn("decode"+g.tier(), "func(dst, code, fine *uint8, origin *float32, blocks int, bound, step, fineStep float32)",
+		"sets dst[i] to 128 + the integer nearest to origin[i] + bound + step*code[i] + fineStep*fine[i], kept within 1..255, for blocks of 128 dimensions.")
+	dst, code, fine, origin, blocks := g.load("dst"), g.load("code"), g.load("fine"), g.load("origin"), g.load("blocks")
+	constant := func(x uint32) reg.VecVirtual {
+		r, x32, v := g.GP32(), g.XMM(), g.vec()
+		g.MOVL(operand.U32(x), r)
+		g.VMOVD(r, x32)
+		g.VPBROADCASTD(x32, v)
+		return v
+	}
+	param := func(name string) reg.VecVirtual {
+		v := g.vec()
+		g.VBROADCASTSS(g.addr(name), v)
+		return v
+	}
+	low, flip := constant(15), constant(0x80808080)
+	most, least := constant(0x42fe0000), constant(0xc2fe0000) // 127 and -127
+	bound, step, fineStep := param("bound"), param("step"), param("fineStep")
+	lanes := g.width() / 4
+	g.Label("block")
+	for group := 0; group < 64; group += lanes {
+		bytes := g.vec()
+		g.VPMOVZXBD(mem(code, group), bytes)
+		for part := range 2 {
+			at := group + 64*part
+			x, y, z := g.vec(), g.vec(), g.vec()
+			switch {
+			case part == 1:
+				g.VPSRLD(operand.Imm(4), bytes, x)
+			case g.bits == 512:
+				g.VPANDD(low, bytes, x)
+			default:
+				g.VPAND(low, bytes, x)
+			}
+			g.VCVTDQ2PS(x, x)
+			g.VMULPS(step, x, x)
+			g.VADDPS(mem(origin, 4*at), bound, y)
+			g.VADDPS(x, y, x)
+			g.VPMOVZXBD(mem(fine, at), z)
+			g.VCVTDQ2PS(z, z)
+			g.VMULPS(fineStep, z, z)
+			g.VADDPS(z, x, x)
+			g.VMINPS(most, x, x)
+			g.VMAXPS(least, x, x)
+			g.VCVTPS2DQ(x, x)
+			out := g.XMM()
+			if g.bits == 512 {
+				g.VPMOVSDB(x, out)
+				g.VPXOR(flip.AsX(), out, out)
+				g.VMOVDQU(out, mem(dst, at))
+				continue
+			}
+			g.VEXTRACTI128(operand.Imm(1), x, out)
+			g.VPACKSSDW(out, x.AsX(), out)
+			g.VPACKSSWB(out, out, out)
+			g.VPXOR(flip.AsX(), out, out)
+			g.VMOVQ(out, mem(dst, at))
+		}
+	}
+	g.ADDQ(operand.Imm(64), code)
+	g.ADDQ(operand.U32(128), fine)
+	g.ADDQ(operand.U32(128), dst)
+	g.ADDQ(operand.U32(512), origin)
+	g.DECQ(blocks)
+	g.JNZ(operand.LabelRef("block"))
+	g.ret()
+}
