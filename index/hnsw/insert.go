@@ -57,7 +57,7 @@ func (c *core) add(s *scratch, ordinal uint32) (id uint32, ok bool) {
 		// Without an end to its context a walk has no error.
 		_ = c.walk(context.Background(), a, s, l, c.cfg.Build.EfConstruction, at)
 		if l == 0 {
-			if equal, ok := c.findEqual(a, s); ok {
+			if equal, ok := c.findEqual(s); ok {
 				c.hang(a, equal, id)
 				return id, true
 			}
@@ -126,7 +126,7 @@ func (c *core) drawLevel() int {
 }
 
 // findEqual looks in the pool for a node whose vector is s.query, bit by bit.
-func (c *core) findEqual(a *arrays, s *scratch) (id uint32, ok bool) {
+func (c *core) findEqual(s *scratch) (id uint32, ok bool) {
 	for _, it := range s.pool.items {
 		if c.same(it.id(), s.query) {
 			return it.id(), true

@@ -95,7 +95,7 @@ func (e Engine) floor(t *testing.T, what string, recall float64) {
 func (e Engine) testRecall(t *testing.T) {
 	n := 10000
 	if raceEnabled {
-		n = 2000
+		n = 1500
 	}
 	b, _, queries := e.filled(t, n, 128, compat.MetricCosine)
 	r := b.recall(queries, 10, index.Query{Ef: 64})
@@ -324,7 +324,11 @@ func (e Engine) testFilters(t *testing.T) {
 }
 
 func (e Engine) testContext(t *testing.T) {
-	b, rows, _ := e.filled(t, 2000, 16, compat.MetricCosine)
+	n := 2000
+	if raceEnabled {
+		n = 500
+	}
+	b, rows, _ := e.filled(t, n, 16, compat.MetricCosine)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	v := b.space.Stamp(t, rows[:16])
@@ -334,7 +338,7 @@ func (e Engine) testContext(t *testing.T) {
 	if err := b.index.Insert(ctx, []uint32{9999}, v); !errors.Is(err, context.Canceled) {
 		t.Errorf("Insert: %v", err)
 	}
-	if s := b.index.Stats(); s.Live != 2000 {
+	if s := b.index.Stats(); s.Live != n {
 		t.Errorf("stats: %+v", s)
 	}
 }
