@@ -15,7 +15,7 @@ const (
 	MaxProbeLength = 1.01
 )
 
-// ErrNoProbes: there is nothing to compare, so nothing is proved.
+// ErrNoProbes means that there is nothing to compare, so nothing is proved.
 var ErrNoProbes = errors.New("no probes were stored: the encoder can't be recognized; embed a sample of the documents again to compare")
 
 // ErrProbe is what every *ProbeError wraps.

@@ -432,15 +432,14 @@ func TestSchedulerAnything(t *testing.T) {
 		limit := rapid.IntRange(0, 12).Draw(rt, "limit")
 		n := rapid.IntRange(1, 12).Draw(rt, "requests")
 		type request struct {
-			role      embed.Role
-			priority  embed.Priority
-			texts     []string
-			begin     time.Duration
-			leave     time.Duration // 0: it stays
-			badAt     int
-			out       embed.Encoded
-			err       error
-			completed bool
+			role     embed.Role
+			priority embed.Priority
+			texts    []string
+			begin    time.Duration
+			leave    time.Duration // 0: it stays
+			badAt    int
+			out      embed.Encoded
+			err      error
 		}
 		requests := make([]request, n)
 		for i := range requests {

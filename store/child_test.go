@@ -86,9 +86,10 @@ var errorKinds = []struct {
 func TestDiskErrors(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
+	points := fewer(*errorPoints)
 	deaths, injected, acked := 0, 0, 0
-	for next := 0; next < fewer(*errorPoints); {
-		cmd, out, stderr := startChild(t, fmt.Sprintf("errors %d %d %d", seed, next, fewer(*errorPoints)))
+	for next := 0; next < points; {
+		cmd, out, stderr := startChild(t, fmt.Sprintf("errors %d %d %d", seed, next, points))
 		last, struck := next-1, false
 		scanner := bufio.NewScanner(out)
 		for scanner.Scan() {
@@ -113,9 +114,9 @@ func TestDiskErrors(t *testing.T) {
 		}
 		next = last + 1
 	}
-	t.Logf("%d points, %d errors injected, %d processes ended, %d writes acknowledged after an error and found", *errorPoints, injected, deaths, acked)
-	if injected < *errorPoints/2 {
-		t.Errorf("only %d of %d points injected an error", injected, *errorPoints)
+	t.Logf("%d points, %d errors injected, %d processes ended, %d writes acknowledged after an error and found", points, injected, deaths, acked)
+	if injected < points/2 {
+		t.Errorf("only %d of %d points injected an error", injected, points)
 	}
 }
 

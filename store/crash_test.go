@@ -117,7 +117,6 @@ type crashRun struct {
 	control  bool // acknowledge without sync
 	writers  [crashWriters + 1]progress
 	clones   chan crashPoint
-	stop     atomic.Bool
 	failures []error
 	verified int
 }

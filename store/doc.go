@@ -31,7 +31,9 @@
 // collection's mutex takes a sequence number and ordinals and hands one batch
 // to Pebble in that order, without waiting for the disk. It waits outside of
 // the mutex, so concurrent writers share syncs. When the disk has the batch the
-// vectors go into the index, and the points are unlocked. An ordinal names one
+// vectors go into the index, and the points are unlocked. Searches in between
+// find what is replaced or deleted as it was: a snapshot from before the batch
+// is kept for them (past.go). An ordinal names one
 // vector for ever: a point that gets a new vector gets a new ordinal, and a
 // point that is put again with the same vector keeps its own.
 //

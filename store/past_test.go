@@ -200,7 +200,7 @@ func TestSearchBesideUpdates(t *testing.T) {
 	const hot, writers = 30, 3
 	n, rounds := 600, 25
 	if raceEnabled {
-		n, rounds = 150, 10
+		n, rounds = 150, 6
 	}
 	put(t, c, 1, 0, n)
 	even := parseFilter(t, `{"must":[{"key":"even","match":{"value":true}}]}`)

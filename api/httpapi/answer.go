@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -81,10 +82,11 @@ func send(w http.ResponseWriter, r *http.Request, status int, media string, data
 		case "gzip":
 			var b bytes.Buffer
 			z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
-			z.Write(data)                                   // a Buffer takes all
-			z.Close()
-			data = b.Bytes()
-			h.Set("Content-Encoding", encoding)
+			_, err := z.Write(data)
+			if err = errors.Join(err, z.Close()); err == nil {
+				data = b.Bytes()
+				h.Set("Content-Encoding", encoding)
+			}
 		case "zstd":
 			z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
 			if err == nil {

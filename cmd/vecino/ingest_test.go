@@ -202,6 +202,9 @@ func TestServerOrData(t *testing.T) {
 	if status, out, errors := vecino(t, "query", "-c", "served", "bread"); status != exitOK || !strings.Contains(out, "rye bread") {
 		t.Errorf("VECINO_SERVER beside VECINO_DATA: status %d, %s %s", status, out, errors)
 	}
+	if status, out, errors := vecino(t, "--config", general, "query", "-c", "served", "bread"); status != exitOK || !strings.Contains(out, "rye bread") {
+		t.Errorf("VECINO_SERVER beside data in the file: status %d, %s %s", status, out, errors)
+	}
 	if status, out, errors := vecino(t, "query", "-c", "stopped", "--data", stopped, "bread"); status != exitOK || !strings.Contains(out, "rye bread") {
 		t.Errorf("--data beside VECINO_SERVER: status %d, %s %s", status, out, errors)
 	}

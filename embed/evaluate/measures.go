@@ -55,7 +55,7 @@ func ReciprocalRank(gains []float64, k int) float64 {
 	return 0
 }
 
-// ErrNoOrder: a rank correlation needs two lists of like length with at least
+// ErrNoOrder means that a rank correlation needs two lists of like length with at least
 // two different values each.
 var ErrNoOrder = errors.New("no order to compare")
 

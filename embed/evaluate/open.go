@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// ErrNoCollection: a directory holds no collection that is known.
+// ErrNoCollection means that a directory holds no collection that is known.
 var ErrNoCollection = errors.New("no judged collection")
 
 // Open reads the collection in a directory: BEIR's corpus.jsonl, queries.jsonl

@@ -157,7 +157,7 @@ func TestBreakerTrial(t *testing.T) {
 		t.Fatal("the trial's place is free again")
 	}
 	b.leave(alive)
-	if b.enter() != nil || b.enter() != nil {
+	if first, second := b.enter(), b.enter(); first != nil || second != nil {
 		t.Fatal("closed again")
 	}
 }

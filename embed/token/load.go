@@ -99,7 +99,7 @@ func Parse(content []byte) (*Tokenizer, error) {
 	if t.pre, err = buildPreTokenizer("pre_tokenizer", file["pre_tokenizer"]); err != nil {
 		return nil, err
 	}
-	if t.model, err = buildModel("model", file["model"]); err != nil {
+	if t.model, err = buildModel(file["model"]); err != nil {
 		return nil, err
 	}
 	if t.post, err = buildPost("post_processor", file["post_processor"]); err != nil {

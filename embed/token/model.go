@@ -19,7 +19,8 @@ type model interface {
 
 // buildModel makes the model of a tokenizer.json. Old files don't say its
 // type; their members tell.
-func buildModel(at string, raw json.RawMessage) (model, error) {
+func buildModel(raw json.RawMessage) (model, error) {
+	const at = "model"
 	f, err := object(at, 0, raw)
 	if err != nil {
 		return nil, err

@@ -118,7 +118,7 @@ func TestWordPieceAgainstDefinition(t *testing.T) {
 				vocab[token] = uint32(len(vocab))
 			}
 		}
-		m, err := buildModel("model", marshal(t, map[string]any{"type": "WordPiece", "vocab": vocab, "max_input_chars_per_word": 8}))
+		m, err := buildModel(marshal(t, map[string]any{"type": "WordPiece", "vocab": vocab, "max_input_chars_per_word": 8}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestUnigramAgainstDefinition(t *testing.T) {
 			least = min(least, scores[token])
 			vocab = append(vocab, []any{token, scores[token]})
 		}
-		m, err := buildModel("model", marshal(t, map[string]any{"type": "Unigram", "unk_id": 0, "vocab": vocab}))
+		m, err := buildModel(marshal(t, map[string]any{"type": "Unigram", "unk_id": 0, "vocab": vocab}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestBPEAgainstDefinition(t *testing.T) {
 			}
 		}
 		// Lists of pairs and of strings don't mix in files; here they do.
-		m, err := buildModel("model", marshal(t, map[string]any{"type": "BPE", "vocab": vocab, "merges": merges}))
+		m, err := buildModel(marshal(t, map[string]any{"type": "BPE", "vocab": vocab, "merges": merges}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +281,7 @@ func TestBPEOptions(t *testing.T) {
 		"prefix of followers": {map[string]any{"vocab": map[string]int{"a": 0, "##b": 1, "ab": 2}, "continuing_subword_prefix": "##", "merges": []string{"a ##b"}}, "ab", []uint32{2}},
 	} {
 		c.model["type"] = "BPE"
-		m, err := buildModel("model", marshal(t, c.model))
+		m, err := buildModel(marshal(t, c.model))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -296,7 +296,7 @@ func TestUnigramByteFallback(t *testing.T) {
 	for b := range 256 {
 		vocab = append(vocab, []any{fmt.Sprintf("<0x%02X>", b), 0.0})
 	}
-	m, err := buildModel("model", marshal(t, map[string]any{"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": vocab}))
+	m, err := buildModel(marshal(t, map[string]any{"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": vocab}))
 	if err != nil {
 		t.Fatal(err)
 	}

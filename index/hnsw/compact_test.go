@@ -135,3 +135,19 @@ func TestCompactKeepsWhatWritersDo(t *testing.T) {
 		}
 	}
 }
+
+// A copied vector never takes the place of one that a writer has written.
+func TestCopiesDoNotReplace(t *testing.T) {
+	g, space := newGraph(t, 2, compat.MetricL2)
+	insert(t, g, space, 7, []float32{1, 2})
+	c := g.core.Load()
+	if _, ok := c.insertAbsent(7, []float32{3, 4}); !ok {
+		t.Fatal("no room")
+	}
+	if link := c.table.Get(7); link == 0 || !c.same(link-1, []float32{1, 2}) || g.Stats().Live != 1 {
+		t.Errorf("ordinal 7 is node %d, %+v", link, g.Stats())
+	}
+	if _, ok := c.insertAbsent(8, []float32{3, 4}); !ok || c.table.Get(8) == 0 || g.Stats().Live != 2 {
+		t.Errorf("ordinal 8 is node %d, %+v", c.table.Get(8), g.Stats())
+	}
+}

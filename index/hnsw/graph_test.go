@@ -140,7 +140,11 @@ func TestGraphIsConnected(t *testing.T) {
 
 // TestArraysGrow has them outgrown again and again, beside searches.
 func TestArraysGrow(t *testing.T) {
-	const n, dim, writers, seed = 3000, 8, 3, 6
+	const dim, writers, seed = 8, 3, 6
+	n := 3000
+	if raceEnabled {
+		n = 1500
+	}
 	t.Logf("seed %d", seed)
 	g, space := newGraph(t, dim, compat.MetricL2)
 	rows := indextest.Clustered(seed, n, dim, 30, 0.5)
@@ -178,6 +182,9 @@ func TestArraysGrow(t *testing.T) {
 }
 
 func TestSearchAllocatesTheAnswerOnly(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
 	const n, dim = 3000, 16
 	g, space := newGraph(t, dim, compat.MetricCosine)
 	rows := indextest.Clustered(1, n, dim, 30, 0.5)
@@ -191,7 +198,7 @@ func TestSearchAllocatesTheAnswerOnly(t *testing.T) {
 			if _, err := g.Search(ctx, q); err != nil {
 				t.Fatal(err)
 			}
-		}); allocs > 1.5 && !raceEnabled { // a scratch may be collected in between
+		}); allocs > 1.5 { // a scratch may be collected in between
 			t.Errorf("%.1f allocations a search with filter %v", allocs, f != nil)
 		}
 	}

@@ -22,7 +22,7 @@ func (e Engine) testConcurrency(t *testing.T) {
 	)
 	n := e.size(1500) // ordinals of a writer
 	if raceEnabled && !e.Slow {
-		n = 400 // enough for searches to walk a graph
+		n = 350 // enough for searches to walk a graph
 	}
 	t.Logf("seed %d", seed)
 	rows := Clustered(seed, (writers+1)*n, dim, 20, 0.5)

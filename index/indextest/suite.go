@@ -130,7 +130,7 @@ func (e Engine) testRecall(t *testing.T) {
 	n := 10000
 	switch {
 	case raceEnabled:
-		n = 2000
+		n = 1500
 	case e.coded():
 		n = 4000
 	}
@@ -361,7 +361,11 @@ func (e Engine) testFilters(t *testing.T) {
 }
 
 func (e Engine) testContext(t *testing.T) {
-	b, rows, _ := e.filled(t, 2000, 16, compat.MetricCosine)
+	n := 2000
+	if raceEnabled {
+		n = 500
+	}
+	b, rows, _ := e.filled(t, n, 16, compat.MetricCosine)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	v := b.space.Stamp(t, rows[:16])
@@ -371,7 +375,7 @@ func (e Engine) testContext(t *testing.T) {
 	if err := b.index.Insert(ctx, []uint32{9999}, v); !errors.Is(err, context.Canceled) {
 		t.Errorf("Insert: %v", err)
 	}
-	if s := b.index.Stats(); s.Live != 2000 {
+	if s := b.index.Stats(); s.Live != n {
 		t.Errorf("stats: %+v", s)
 	}
 }
