@@ -63,8 +63,10 @@ func TestCompactEndsBesideWriters(t *testing.T) {
 		if wrote.Load() == from {
 			t.Error("no write came through while Compact ran")
 		}
-		if s := g.Stats(); s.Deleted > n/2 {
-			t.Errorf("%+v: writers left as many tombstones as they had found", s)
+		// What had been deleted before is gone; how much came since is up to
+		// the machine.
+		if s, since := g.Stats(), wrote.Load()-from; s.Deleted > int(since)+writers {
+			t.Errorf("%+v: more tombstones than the %d writes since Compact began", s, since)
 		}
 	}
 	stop.Store(true)
