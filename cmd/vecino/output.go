@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -27,13 +28,16 @@ func (o *output) JSON(value any) error {
 	return e.Encode(value)
 }
 
-// Table writes rows under a header.
+// Table writes rows under a header, or without one where all its cells are
+// empty.
 func (o *output) Table(header table.Row, rows []table.Row) {
 	t := table.NewWriter()
 	t.SetOutputMirror(o)
 	t.SetStyle(table.StyleLight)
 	t.Style().Options.SeparateRows = false
-	t.AppendHeader(header)
+	if slices.ContainsFunc(header, func(cell any) bool { return cell != "" }) {
+		t.AppendHeader(header)
+	}
 	t.AppendRows(rows)
 	t.Render()
 }

@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -58,7 +59,7 @@ type successor struct {
 // are chosen before, beside the writers.
 func (g *Graph) succeed() (*successor, error) {
 	g.writers.RLock()
-	book := bookFor(g.core.Load())
+	book, misfits := bookFor(g.core.Load())
 	g.writers.RUnlock()
 	g.writers.Lock()
 	defer g.writers.Unlock()
@@ -67,6 +68,7 @@ func (g *Graph) succeed() (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.misfits.Store(math.Float64bits(misfits))
 	n := &successor{core: c, old: old, arrays: old.arrays.Load(), nodes: old.nodes.Load()}
 	g.next.Store(n)
 	return n, nil

@@ -64,8 +64,10 @@ func TestCompactEndsBesideWriters(t *testing.T) {
 		if wrote.Load() == from {
 			t.Error("no write came through while Compact ran")
 		}
-		if s := g.Stats(); s.Deleted > n/2 {
-			t.Errorf("%+v: writers left as many tombstones as they had found", s)
+		// What had been deleted before is gone; how much came since is up to
+		// the machine.
+		if s, since := g.Stats(), wrote.Load()-from; s.Deleted > int(since)+writers {
+			t.Errorf("%+v: more tombstones than the %d writes since Compact began", s, since)
 		}
 	}
 	stop.Store(true)
@@ -141,13 +143,16 @@ func TestCopiesDoNotReplace(t *testing.T) {
 	g, space := newGraph(t, 2, compat.MetricL2)
 	insert(t, g, space, 7, []float32{1, 2})
 	c := g.core.Load()
-	if _, ok := c.insertAbsent(7, []float32{3, 4}); !ok {
+	other, space := newGraph(t, 2, compat.MetricL2)
+	insert(t, other, space, 0, []float32{3, 4})
+	from := other.core.Load().arrays.Load()
+	if _, ok := c.copyAbsent(from, 0, 7); !ok {
 		t.Fatal("no room")
 	}
-	if link := c.table.Get(7); link == 0 || !c.same(link-1, []float32{1, 2}) || g.Stats().Live != 1 {
+	if link := c.table.Get(7); link == 0 || !slices.Equal(c.arrays.Load().vector(link-1), []float32{1, 2}) || g.Stats().Live != 1 {
 		t.Errorf("ordinal 7 is node %d, %+v", link, g.Stats())
 	}
-	if _, ok := c.insertAbsent(8, []float32{3, 4}); !ok || c.table.Get(8) == 0 || g.Stats().Live != 2 {
+	if _, ok := c.copyAbsent(from, 0, 8); !ok || c.table.Get(8) == 0 || g.Stats().Live != 2 {
 		t.Errorf("ordinal 8 is node %d, %+v", c.table.Get(8), g.Stats())
 	}
 }

@@ -145,8 +145,9 @@ type core struct {
 	blocks int        // of arrays.upper, given out
 	huge   bool       // huge pages have been asked for
 
-	encoded atomic.Int64 // vectors that were encoded by the present book
-	unfit   atomic.Int64 // and of these, those that it fits badly
+	encoded atomic.Int64  // vectors that were encoded by the present book
+	unfit   atomic.Int64  // and of these, those that it fits badly
+	misfits atomic.Uint64 // float64 bits: their share of what the book was chosen for
 
 	scratch sync.Pool // of *scratch
 }

@@ -1,6 +1,7 @@
 package hnsw
 
 import (
+	"math"
 	"runtime"
 	"slices"
 
@@ -144,10 +145,13 @@ func (a *arrays) same(s *scratch, id uint32) bool {
 	return a.book.Row(a.rows, id).Equal(s.own.record)
 }
 
-// drifted reports whether too many vectors came that the book fits badly.
+// drifted reports whether more vectors came that the book fits badly than it was
+// chosen with: a fifth of all more. No book fits vectors of two scales, and a new
+// one would be no better.
 func (c *core) drifted() bool {
 	n := c.encoded.Load()
-	return n >= sampleSize && c.unfit.Load()*5 > n
+	share := 0.2 + math.Float64frombits(c.misfits.Load())
+	return n >= sampleSize && float64(c.unfit.Load()) > share*float64(n)
 }
 
 // sampled reports whether it is time to encode what is float32 yet.
@@ -180,21 +184,25 @@ func (c *core) encodeAll() error {
 	if err != nil {
 		return err
 	}
+	unfit := 0
 	for id := range uint32(n) {
-		book.Encode(book.Row(a.rows, id), old.vector(id))
+		if !book.Encode(book.Row(a.rows, id), old.vector(id)) {
+			unfit++
+		}
 	}
+	c.misfits.Store(math.Float64bits(float64(unfit) / float64(n)))
 	c.replace(a, old, n)
 	return nil
 }
 
 // bookFor is the book of a graph that is made of the live nodes of another: the
 // same one, unless it has drifted away from them. The caller keeps the other one
-// from growing.
-func bookFor(old *core) *quant.Book {
+// from growing. misfits is the share of these nodes that it fits badly.
+func bookFor(old *core) (book *quant.Book, misfits float64) {
 	a := old.arrays.Load()
 	defer runtime.KeepAlive(a)
 	if a.book == nil {
-		return nil
+		return nil, 0
 	}
 	var sample []uint32
 	n := old.nodes.Load()
@@ -204,17 +212,25 @@ func bookFor(old *core) *quant.Book {
 		}
 	}
 	if len(sample) < sampleSize {
-		return a.book
+		return a.book, math.Float64frombits(old.misfits.Load())
 	}
 	v := make([]float32, a.dim)
 	fresh := quant.Train(old.cfg.Build.Encoding, old.cfg.Metric, a.dim, len(sample), func(i int) []float32 {
 		a.decode(v, sample[i])
 		return v
 	})
-	if a.book.Drifted(fresh) {
-		return fresh
+	book = a.book
+	if book.Drifted(fresh) {
+		book = fresh
 	}
-	return a.book
+	unfit, record := 0, book.NewRecord()
+	for _, id := range sample {
+		a.decode(v, id)
+		if !book.Encode(record, v) {
+			unfit++
+		}
+	}
+	return book, float64(unfit) / float64(len(sample))
 }
 
 // copyAbsent adds a node of another graph, in the very codes that it has there

@@ -155,6 +155,33 @@ func TestCompactKeepsCodesUnlessTheyDrifted(t *testing.T) {
 	}
 }
 
+// TestTwoScalesAreNoDrift: vectors of two scales, which no book fits, do not
+// have the owner compact over and over.
+func TestTwoScalesAreNoDrift(t *testing.T) {
+	const dim, n, seed = 32, 2 * sampleSize, 26
+	t.Logf("seed %d", seed)
+	for _, encoding := range coded {
+		g, space := newEncoded(t, encoding, dim, compat.MetricL2)
+		small := indextest.Clustered(seed, n, dim, 30, 0.7)
+		insert(t, g, space, 0, small)
+		large := indextest.Clustered(seed+1, 2*n, dim, 30, 0.7)
+		for i := range large {
+			large[i] *= 40
+		}
+		insert(t, g, space, n, large)
+		for range 2 {
+			if err := g.Compact(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			insert(t, g, space, 0, small)
+			insert(t, g, space, n, large)
+			if s := g.Stats(); s.Drifted {
+				t.Errorf("%s: the same vectors again have drifted: %+v", encoding, s)
+			}
+		}
+	}
+}
+
 // TestCompactAndTheFirstCodes: while Compact runs nothing is encoded, and what
 // came to a sample meanwhile is as soon as it is done, or at the next insert.
 func TestCompactAndTheFirstCodes(t *testing.T) {
