@@ -92,8 +92,8 @@ func (s *Store) due(c *Collection) {
 
 // crowded reports whether an engine that can should let go of its tombstones.
 func (c *Collection) crowded() bool {
-	_, ok := c.serving.graph.(index.Compacter)
-	return ok && c.serving.graph.Stats().Crowded()
+	_, ok := c.serving().graph.(index.Compacter)
+	return ok && c.serving().graph.Stats().Crowded()
 }
 
 func (s *Store) checkpointDue(ctx context.Context, c *Collection) {
@@ -120,11 +120,11 @@ func (s *Store) compactCrowded(ctx context.Context, c *Collection) {
 
 // compact asks the engine to let go of its tombstones.
 func (c *Collection) compact(ctx context.Context) error {
-	before := c.serving.graph.Stats()
-	if err := c.serving.graph.(index.Compacter).Compact(ctx); err != nil {
+	before := c.serving().graph.Stats()
+	if err := c.serving().graph.(index.Compacter).Compact(ctx); err != nil {
 		return fmt.Errorf("collection %q: compact: %w", c.name, err)
 	}
-	after := c.serving.graph.Stats()
+	after := c.serving().graph.Stats()
 	c.store.log.Debug("store: graph compacted", "collection", c.name, "tombstones_before", before.Deleted, "tombstones", after.Deleted, "bytes", after.Bytes)
 	return nil
 }

@@ -31,7 +31,7 @@ func BenchmarkSyncedPuts(b *testing.B) {
 						if n > b.N {
 							return
 						}
-						_, err := c.Put(ctx, []Document{documentOf(n, 1)}, mustStamp(c.serving.stamper, vectorOf(n, 1, 64)))
+						_, err := c.Put(ctx, []Document{documentOf(n, 1)}, mustStamp(c.serving().stamper, vectorOf(n, 1, 64)))
 						if err != nil {
 							b.Error(err)
 							return

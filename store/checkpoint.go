@@ -25,7 +25,7 @@ func (c *Collection) checkpoint(ctx context.Context) error {
 	if c.damage != nil || c.behind.Load() || c.store.failed() != nil {
 		return nil
 	}
-	g := c.serving
+	g := c.serving()
 	changed := c.changed.Load()
 	header := checkpointHeader{number: g.header.number + 1, sequence: c.applied.get()}
 	if header.sequence == g.header.sequence {
@@ -58,7 +58,7 @@ func (c *Collection) checkpoint(ctx context.Context) error {
 
 // saveChunks writes the chunks and counts them into the header.
 func (c *Collection) saveChunks(ctx context.Context, header *checkpointHeader) error {
-	db, g := c.store.db, c.serving
+	db, g := c.store.db, c.serving()
 	// An attempt that was cut short left chunks of this number or above.
 	err := db.DeleteRange(chunkPrefix(c.number, g.number, header.number), prefixEnd(chunkGeneration(c.number, g.number)), pebble.NoSync)
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *Collection) saveChunks(ctx context.Context, header *checkpointHeader) e
 
 // loadChunks reads the checkpoint that the header names.
 func (c *Collection) loadChunks(ctx context.Context, header checkpointHeader) (graph index.Index, err error) {
-	prefix := chunkPrefix(c.number, c.serving.number, header.number)
+	prefix := chunkPrefix(c.number, c.serving().number, header.number)
 	iter, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (c *Collection) loadChunks(ctx context.Context, header checkpointHeader) (g
 	defer func() { err = errors.Join(err, iter.Close()) }()
 	iter.First()
 	read := uint64(0)
-	graph, err = loadIndex(c.serving.config, func() (index.Chunk, error) {
+	graph, err = loadIndex(c.serving().config, func() (index.Chunk, error) {
 		if err := errors.Join(ctx.Err(), iter.Error()); err != nil {
 			return nil, err
 		}

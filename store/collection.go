@@ -26,8 +26,9 @@ type Collection struct {
 	name      string
 	number    collectionNumber
 	createdAt time.Time
-	serving   *generation
 	damage    error // set before the collection is shared: it can't be used
+
+	generations atomic.Pointer[generations] // never nil
 
 	life sync.RWMutex // held for reading over every operation
 	gone error        // guarded by life: why there are no more operations
@@ -49,7 +50,8 @@ type Collection struct {
 }
 
 func newCollection(s *Store, name string, record collectionRecord, g *generation) *Collection {
-	c := &Collection{store: s, name: name, number: record.Number, createdAt: record.CreatedAt, serving: g}
+	c := &Collection{store: s, name: name, number: record.Number, createdAt: record.CreatedAt}
+	c.generations.Store(&generations{serving: g})
 	c.points.init()
 	c.past.init()
 	return c
@@ -59,7 +61,12 @@ func newCollection(s *Store, name string, record collectionRecord, g *generation
 func (c *Collection) Name() string { return c.name }
 
 // Manifest is the manifest of the generation that serves.
-func (c *Collection) Manifest() compat.Manifest { return *c.serving.manifest.Load() }
+func (c *Collection) Manifest() compat.Manifest { return *c.serving().manifest.Load() }
+
+// serving is the generation that answers; nil where damage keeps it from being
+// read. What must see one generation from its beginning to its end calls it
+// once.
+func (c *Collection) serving() *generation { return c.generations.Load().serving }
 
 // begin starts an operation; end must follow when it gives no error.
 func (c *Collection) begin() error {
@@ -98,12 +105,12 @@ func (c *Collection) describe() (Description, error) {
 		return Description{}, c.gone
 	}
 	d := Description{Name: c.name, CreatedAt: c.createdAt, Damage: c.damage}
-	if c.serving != nil {
-		d.Manifest, d.Generation = c.Manifest(), c.serving.number
+	if c.serving() != nil {
+		d.Manifest, d.Generation = c.Manifest(), c.serving().number
 	}
 	if c.damage == nil {
 		d.Points = int(c.current().live)
-		d.Index = c.serving.graph.Stats()
+		d.Index = c.serving().graph.Stats()
 		// A write's new vectors are in the index before the old ones go.
 		d.Indexed, d.Deleted = min(d.Index.Live, d.Points), d.Index.Deleted
 	}
@@ -252,7 +259,7 @@ func (c *Collection) readOld(changes []change) ([]change, error) {
 			return nil, readError(c.name, "document "+ch.id.String(), err)
 		}
 		if ch.record != nil {
-			vector, err := get(c.store.db, vectorKey(c.number, c.serving.number, ch.old.ordinal))
+			vector, err := get(c.store.db, vectorKey(c.number, c.serving().number, ch.old.ordinal))
 			if err != nil {
 				return nil, readError(c.name, "vector of "+ch.id.String(), err)
 			}
@@ -334,7 +341,7 @@ func (c *Collection) fill(w *written, next *state, changes []change) error {
 		}
 		if ch.existed && !ch.unmoved {
 			unset(ordinalKey(c.number, ch.old.ordinal))
-			unset(vectorKey(c.number, c.serving.number, ch.old.ordinal))
+			unset(vectorKey(c.number, c.serving().number, ch.old.ordinal))
 			ops = append(ops, logOp{remove: true, ordinal: ch.old.ordinal})
 			w.removed = append(w.removed, ch.old.ordinal)
 		}
@@ -347,7 +354,7 @@ func (c *Collection) fill(w *written, next *state, changes []change) error {
 			ordinal = uint32(next.next)
 			next.next++
 			set(ordinalKey(c.number, ordinal), appendID(nil, ch.id))
-			set(vectorKey(c.number, c.serving.number, ordinal), encodeVector(ch.row))
+			set(vectorKey(c.number, c.serving().number, ordinal), encodeVector(ch.row))
 			ops = append(ops, logOp{ordinal: ordinal})
 			w.inserted = append(w.inserted, ordinal)
 			w.rows = append(w.rows, ch.row)
@@ -387,7 +394,7 @@ func (c *Collection) raiseDurable(sequence uint64) {
 // ones go, so that a point is always found, and for a moment twice.
 func (c *Collection) index(ctx context.Context, w written, whole compat.Vectors) error {
 	err := c.insert(context.WithoutCancel(ctx), w, whole)
-	c.serving.graph.Delete(w.removed)
+	c.serving().graph.Delete(w.removed)
 	if err != nil {
 		c.behind.Store(true)
 		c.store.log.Error("store: the index refused a stored vector; the next start brings it in", "collection", c.name, "sequence", w.sequence, "error", err)
@@ -408,9 +415,9 @@ func (c *Collection) insert(ctx context.Context, w written, whole compat.Vectors
 			rows = append(rows, row...)
 		}
 		var err error
-		if whole, err = c.serving.stamper.Stamp(rows); err != nil {
+		if whole, err = c.serving().stamper.Stamp(rows); err != nil {
 			return err
 		}
 	}
-	return c.serving.graph.Insert(ctx, w.inserted, whole)
+	return c.serving().graph.Insert(ctx, w.inserted, whole)
 }

@@ -232,7 +232,7 @@ func step(ctx context.Context, c *Collection, w, n int) error {
 		docs = append(docs, documentOf(id, n))
 		rows = append(rows, vectorOf(id, n, crashDim)...)
 	}
-	_, err := c.Put(ctx, docs, mustStamp(c.serving.stamper, rows))
+	_, err := c.Put(ctx, docs, mustStamp(c.serving().stamper, rows))
 	return err
 }
 

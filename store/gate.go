@@ -46,7 +46,7 @@ func (s *Store) OpenCollection(ctx context.Context, name string, want compat.Spa
 
 // checkSpace compares the 32 bytes of a batch with those of the collection.
 func (c *Collection) checkSpace(v compat.Vectors) error {
-	have := c.serving.config.Fingerprint
+	have := c.serving().config.Fingerprint
 	if !v.Fingerprint().Matches(have) {
 		return fmt.Errorf("collection %q: %w: it holds %.12s and the batch is stamped %.12s; encode with the collection's own encoder, or migrate the collection",
 			c.name, index.ErrSpace, have, v.Fingerprint())
@@ -184,11 +184,11 @@ func (c *Collection) SetEvidence(ctx context.Context, evidence compat.Evidence) 
 	if err != nil {
 		return fmt.Errorf("collection %q: evidence: %w", c.name, err)
 	}
-	if err := c.store.db.Set(generationKey(c.number, c.serving.number), encoded, c.store.sync()); err != nil {
+	if err := c.store.db.Set(generationKey(c.number, c.serving().number), encoded, c.store.sync()); err != nil {
 		c.store.fail(err)
 		return c.store.failed()
 	}
-	c.serving.manifest.Store(&m)
+	c.serving().manifest.Store(&m)
 	return nil
 }
 

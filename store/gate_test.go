@@ -146,7 +146,7 @@ func TestGateReadsFingerprintsOfChunks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := one.serving.header
+	h := one.serving().header
 	chunk, err := get(s.db, chunkKey(two.number, 1, h.number, 0))
 	if err != nil || chunk == nil {
 		t.Fatal(err)

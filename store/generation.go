@@ -22,6 +22,12 @@ type generation struct {
 	header   checkpointHeader // of the last committed checkpoint; guarded by Collection.checkpointMu
 }
 
+// generations are those of a collection that writes go to. A change of them is
+// another value.
+type generations struct {
+	serving *generation // answers queries
+}
+
 // newGeneration prepares a generation without its graph.
 func newGeneration(number uint64, m compat.Manifest) (*generation, error) {
 	stamper, err := m.Stamper()

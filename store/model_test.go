@@ -51,7 +51,7 @@ func TestModel(t *testing.T) {
 					model[id] = version
 				}
 				before := c.current().sequence
-				sequence, err := c.Put(ctx, docs, mustStamp(c.serving.stamper, rows))
+				sequence, err := c.Put(ctx, docs, mustStamp(c.serving().stamper, rows))
 				must(err)
 				if sequence < before || len(docs) > 0 && sequence != before+1 {
 					t.Fatalf("sequence %d behind %d", sequence, before)
@@ -62,7 +62,7 @@ func TestModel(t *testing.T) {
 					t.Skip("nothing there")
 				}
 				id := rapid.SampledFrom(slices.Sorted(maps.Keys(model))).Draw(t, "id")
-				_, err := c.Put(ctx, []Document{documentOf(id, model[id])}, mustStamp(c.serving.stamper, vectorOf(id, model[id], crashDim)))
+				_, err := c.Put(ctx, []Document{documentOf(id, model[id])}, mustStamp(c.serving().stamper, vectorOf(id, model[id], crashDim)))
 				must(err)
 			},
 			"delete": func(t *rapid.T) {
@@ -93,7 +93,7 @@ func TestModel(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Fatalf("filter gives %v, want %v", got, want)
 				}
-				q := mustStamp(c.serving.stamper, vectorOf(0, -1, crashDim))
+				q := mustStamp(c.serving().stamper, vectorOf(0, -1, crashDim))
 				result, err := c.Search(ctx, q, SearchQuery{Limit: 100, Filter: even})
 				must(err)
 				if len(result.Hits) != len(want) {

@@ -86,7 +86,7 @@ func TestWritersOfOnePoint(t *testing.T) {
 	if n := c.current(); n.live != 1 || n.sequence != 160 || c.applied.get() != 160 {
 		t.Errorf("the state is %+v, applied %d", n, c.applied.get())
 	}
-	if live := c.serving.graph.Stats().Live; live != 1 {
+	if live := c.serving().graph.Stats().Live; live != 1 {
 		t.Errorf("the graph finds %d vectors of one point", live)
 	}
 	if _, err := c.verify(context.Background(), 0); err != nil {

@@ -119,7 +119,7 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 		t.Fatal(err)
 	}
 	request := index.Query{Vector: q, K: n, Filter: admitted}
-	found, err := c.serving.graph.Search(ctx, request)
+	found, err := c.serving().graph.Search(ctx, request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 	}
 	search("the graph has nothing", 1)
 	half := stamp(t, m, rows[:n/2]...)
-	if err := c.serving.graph.Insert(ctx, w.inserted[:n/2], half); err != nil {
+	if err := c.serving().graph.Insert(ctx, w.inserted[:n/2], half); err != nil {
 		t.Fatal(err)
 	}
 	search("the graph has half", 1, 2)

@@ -85,7 +85,7 @@ func (c *Collection) Vector(ctx context.Context, id ID) (v compat.Vectors, err e
 		if !ok {
 			return fmt.Errorf("collection %q: %w: %s; put it first, or query by text or vector", c.name, ErrPointNotFound, id)
 		}
-		if v, err = c.serving.stamper.Stamp(stored.Vector); err != nil {
+		if v, err = c.serving().stamper.Stamp(stored.Vector); err != nil {
 			return c.damaged("vector of "+id.String(), "%v", err)
 		}
 		return nil

@@ -111,7 +111,9 @@ func (c *Collection) readGeneration(number uint64) error {
 	}
 	if err == nil {
 		c.createdAt = g.createdAt
-		c.serving, err = newGeneration(number, g.manifest)
+		var serving *generation
+		serving, err = newGeneration(number, g.manifest)
+		c.generations.Store(&generations{serving: serving})
 	}
 	if err != nil {
 		c.broken(&CorruptionError{Collection: c.name, Object: fmt.Sprintf("manifest of generation %d", number), Detail: err.Error()})
@@ -246,12 +248,12 @@ func (c *Collection) verifyOrdinals(ctx context.Context, live *roaring.Bitmap, w
 
 func (c *Collection) verifyVectors(ctx context.Context, live *roaring.Bitmap) error {
 	count := uint64(0)
-	err := scan(c.store.db, vectorPrefix(c.number, c.serving.number), nil, func(key, value []byte) error {
+	err := scan(c.store.db, vectorPrefix(c.number, c.serving().number), nil, func(key, value []byte) error {
 		if count++; count%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		ordinal, ok := lastUint32(key, vectorKeyLength)
-		if !ok || !live.Contains(ordinal) || len(value) != 4*c.serving.config.Dimension {
+		if !ok || !live.Contains(ordinal) || len(value) != 4*c.serving().config.Dimension {
 			return fmt.Errorf("%w: vector %d of %d bytes, which no document names or which is no vector of this space", errRecord, ordinal, len(value))
 		}
 		return nil
@@ -269,7 +271,7 @@ func (c *Collection) verifyVectors(ctx context.Context, live *roaring.Bitmap) er
 // A checkpoint that can't be read is dropped and the graph built anew.
 func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error {
 	began := time.Now()
-	record, err := get(c.store.db, checkpointKey(c.number, c.serving.number))
+	record, err := get(c.store.db, checkpointKey(c.number, c.serving().number))
 	var header checkpointHeader
 	if err == nil && record != nil {
 		header, err = decodeCheckpoint(record)
@@ -284,7 +286,7 @@ func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error 
 	if err != nil {
 		return err
 	}
-	c.serving.header = header
+	c.serving().header = header
 	c.changed.Store(int64(len(tail)))
 	if header.chunks > 0 {
 		err = c.loadCheckpoint(ctx, header, live, tail)
@@ -294,10 +296,10 @@ func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error 
 		}
 		c.store.log.Warn("store: the checkpoint of a graph can't be used; it is built anew from the stored vectors", "collection", c.name, "error", err)
 	}
-	c.serving.header = checkpointHeader{number: header.number} // whatever its sequence, the next one is due
+	c.serving().header = checkpointHeader{number: header.number} // whatever its sequence, the next one is due
 	c.changed.Store(int64(c.state.live))
 	c.rebuilt = c.state.live > 0
-	if c.serving.graph, err = newIndex(c.serving.config); err != nil {
+	if c.serving().graph, err = newIndex(c.serving().config); err != nil {
 		return err
 	}
 	if err := c.reinsert(ctx, live); err != nil {
@@ -338,7 +340,7 @@ func (c *Collection) loadCheckpoint(ctx context.Context, header checkpointHeader
 	if err != nil {
 		return err
 	}
-	c.serving.graph = graph
+	c.serving().graph = graph
 	fresh := roaring.New()
 	var removed []uint32
 	for _, op := range tail {
@@ -383,7 +385,7 @@ func (c *Collection) reinsert(ctx context.Context, ordinals *roaring.Bitmap) err
 }
 
 func (c *Collection) reinsertSome(ctx context.Context, ordinals []uint32) error {
-	dim := c.serving.config.Dimension
+	dim := c.serving().config.Dimension
 	rows := make([]float32, 0, len(ordinals)*dim)
 	for _, ordinal := range ordinals {
 		var err error
@@ -391,20 +393,20 @@ func (c *Collection) reinsertSome(ctx context.Context, ordinals []uint32) error 
 			return err
 		}
 	}
-	v, err := c.serving.stamper.Stamp(rows)
+	v, err := c.serving().stamper.Stamp(rows)
 	if err != nil {
 		return c.damaged("vectors", "%v", err)
 	}
-	return c.serving.graph.Insert(ctx, ordinals, v)
+	return c.serving().graph.Insert(ctx, ordinals, v)
 }
 
 // appendRow appends the stored vector of an ordinal to rows.
 func (c *Collection) appendRow(reader pebble.Reader, rows []float32, ordinal uint32) ([]float32, error) {
-	value, closer, err := reader.Get(vectorKey(c.number, c.serving.number, ordinal))
+	value, closer, err := reader.Get(vectorKey(c.number, c.serving().number, ordinal))
 	if err != nil {
 		return nil, readError(c.name, fmt.Sprintf("vector %d", ordinal), err)
 	}
-	rows, err = appendVector(rows, value, c.serving.config.Dimension)
+	rows, err = appendVector(rows, value, c.serving().config.Dimension)
 	if err = errors.Join(err, closer.Close()); err != nil {
 		return nil, readError(c.name, fmt.Sprintf("vector %d", ordinal), err)
 	}

@@ -140,7 +140,7 @@ func (r *searchRun) admitted(ctx context.Context) (filter index.Filter, err erro
 // leave holes; then it asks for more.
 func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResult, error) {
 	for {
-		answer, err := r.c.serving.graph.Search(ctx, request)
+		answer, err := r.c.serving().graph.Search(ctx, request)
 		if err != nil {
 			return SearchResult{}, fmt.Errorf("collection %q: search: %w", r.c.name, err)
 		}
@@ -170,7 +170,7 @@ func (r *searchRun) resolve(ctx context.Context, found []index.Hit) (hits []Hit,
 	if busy {
 		met = make(map[ID]struct{}, len(found))
 	}
-	metric, skip, holes := c.serving.config.Metric, r.skip, false
+	metric, skip, holes := c.serving().config.Metric, r.skip, false
 	for _, f := range found {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err

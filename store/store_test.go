@@ -113,7 +113,7 @@ func TestBackgroundCheckpointTrimsTheLog(t *testing.T) {
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		c.checkpointMu.Lock()
-		header := c.serving.header
+		header := c.serving().header
 		c.checkpointMu.Unlock()
 		if header.sequence >= 5 {
 			break
@@ -126,13 +126,13 @@ func TestBackgroundCheckpointTrimsTheLog(t *testing.T) {
 	c.checkpointMu.Lock()
 	defer c.checkpointMu.Unlock()
 	err := scan(s.db, prefixKey(familyLog, c.number), nil, func(_, _ []byte) error { entries++; return nil })
-	if err != nil || entries != 40-int(c.serving.header.sequence) {
-		t.Errorf("%d log entries behind checkpoint %d, %v; want %d", entries, c.serving.header.sequence, err, 40-c.serving.header.sequence)
+	if err != nil || entries != 40-int(c.serving().header.sequence) {
+		t.Errorf("%d log entries behind checkpoint %d, %v; want %d", entries, c.serving().header.sequence, err, 40-c.serving().header.sequence)
 	}
 	chunks := 0
 	err = scan(s.db, prefixKey(familyChunk, c.number), nil, func(_, _ []byte) error { chunks++; return nil })
-	if err != nil || chunks != int(c.serving.header.chunks) {
-		t.Errorf("%d chunks are kept, %v; want those of the last checkpoint, %d", chunks, err, c.serving.header.chunks)
+	if err != nil || chunks != int(c.serving().header.chunks) {
+		t.Errorf("%d chunks are kept, %v; want those of the last checkpoint, %d", chunks, err, c.serving().header.chunks)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestUnreadableCheckpointIsRebuilt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, testOptionsFor(t, fs))
 			c := reopen(t, s, "one", m)
-			header := c.serving.header
+			header := c.serving().header
 			if err := damage(s.db, header); err != nil {
 				t.Fatal(err)
 			}
@@ -337,7 +337,7 @@ func TestPutOfDoubledAndUnchangedPoints(t *testing.T) {
 		if n, err := c.Count(ctx, nil); err != nil || n != 2 {
 			t.Fatalf("count is %d, %v", n, err)
 		}
-		if live := c.serving.graph.Stats().Live; live != 2 {
+		if live := c.serving().graph.Stats().Live; live != 2 {
 			t.Fatalf("the graph has %d vectors", live)
 		}
 	}
