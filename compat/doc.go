@@ -34,6 +34,11 @@
 // Select and Concat rearrange stamped rows of one space), so holding Vectors is
 // the proof, and the fingerprint in them says of which space.
 //
+// Searchable is what a search takes: Vectors, or Bridged, which are queries that
+// a fitted map has carried over from another space (package embed/bridge). Bridged
+// carry both fingerprints and are no Vectors, so that no code that stores or
+// indexes can be given them.
+//
 // # Verdicts
 //
 // Diff lists the leaf fields in which two manifests differ, each with a

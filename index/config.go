@@ -1,6 +1,7 @@
 package index
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/vecino-db/vecino/compat"
@@ -64,13 +65,16 @@ func (c Config) CheckInsert(ordinals []uint32, v compat.Vectors) error {
 
 // CheckQuery says whether q can be answered.
 func (c Config) CheckQuery(q Query) error {
+	if q.Vector == nil {
+		return errors.New("index: a query has exactly one vector, this one has none")
+	}
 	if n := q.Vector.Len(); n != 1 {
 		return fmt.Errorf("index: a query has exactly one vector, this one has %d", n)
 	}
 	return c.checkSpace("search", q.Vector)
 }
 
-func (c Config) checkSpace(op string, v compat.Vectors) error {
+func (c Config) checkSpace(op string, v compat.Searchable) error {
 	if !v.Fingerprint().Matches(c.Fingerprint) {
 		return fmt.Errorf("index: %s: %w: they are stamped %.12s, the index holds %.12s; encode them with the encoder of this index", op, ErrSpace, v.Fingerprint(), c.Fingerprint)
 	}

@@ -51,11 +51,11 @@ type Filter interface {
 
 // Query is one search.
 type Query struct {
-	Vector compat.Vectors // exactly one row
-	K      int            // hits wanted; <= 0 gives none; more than Len gives all
-	Ef     int            // breadth of a graph search; 0: the manifest's default
-	Exact  bool           // scan everything instead of using the graph
-	Filter Filter         // nil: everything
+	Vector compat.Searchable // exactly one row
+	K      int               // hits wanted; <= 0 gives none; more than Len gives all
+	Ef     int               // breadth of a graph search; 0: the manifest's default
+	Exact  bool              // scan everything instead of using the graph
+	Filter Filter            // nil: everything
 }
 
 // Hit is one neighbour.

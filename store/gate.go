@@ -45,7 +45,7 @@ func (s *Store) OpenCollection(ctx context.Context, name string, want compat.Spa
 }
 
 // checkSpace compares the 32 bytes of a batch with those of the collection.
-func (c *Collection) checkSpace(v compat.Vectors) error {
+func (c *Collection) checkSpace(v compat.Searchable) error {
 	have := c.serving().config.Fingerprint
 	if !v.Fingerprint().Matches(have) {
 		return fmt.Errorf("collection %q: %w: it holds %.12s and the batch is stamped %.12s; encode with the collection's own encoder, or migrate the collection",

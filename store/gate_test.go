@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -156,5 +157,43 @@ func TestGateReadsFingerprintsOfChunks(t *testing.T) {
 	}
 	if _, err := one.loadChunks(ctx, h); !errors.Is(err, index.ErrSpace) || !strings.Contains(err.Error(), "chunk") {
 		t.Errorf("a chunk of another space: %v, want ErrSpace", err)
+	}
+}
+
+// TestBridgedQuery: a query that a bridge has carried into the space searches;
+// one for another space, and none at all, don't.
+func TestBridgedQuery(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, testOptionsFor(t, vfs.NewMem()))
+	defer closeStore(t, s)
+	m := testManifest(4, 1)
+	c := create(t, s, "one", m)
+	put(t, c, 1, 0, 10)
+	want, err := c.Search(ctx, stamp(t, m, vectorOf(3, 1, 4)), SearchQuery{Limit: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []compat.Manifest{m, testManifest(4, 2)} {
+		stamper, err := to.Stamper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := stamper.StampBridged(compat.Fingerprint{5}, vectorOf(3, 1, 4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Search(ctx, q, SearchQuery{Limit: 3})
+		if to.Space.Fingerprint() != m.Space.Fingerprint() {
+			if !errors.Is(err, index.ErrSpace) {
+				t.Errorf("a query carried into another space: %v", err)
+			}
+		} else if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("a query carried into the space: %+v, %v, want %+v", got, err, want)
+		}
+	}
+	for name, q := range map[string]compat.Searchable{"none": nil, "no vectors": compat.Vectors{}, "nothing carried": compat.Bridged{}} {
+		if _, err := c.Search(ctx, q, SearchQuery{Limit: 1}); !errors.Is(err, ErrBatch) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -12,16 +12,20 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// Search finds the nearest neighbours of one vector of the collection's space.
+// Search finds the nearest neighbours of one vector of the collection's space,
+// or of one that a bridge has carried into it.
 // Hits are those of this moment: a point that changes beside the search is
 // found as it was or as it is, document, vector and score of one version; never
 // twice, and never not at all when both are wanted. Errors: index.ErrSpace, and
 // those of Get.
-func (c *Collection) Search(ctx context.Context, q compat.Vectors, s SearchQuery) (result SearchResult, err error) {
+func (c *Collection) Search(ctx context.Context, q compat.Searchable, s SearchQuery) (result SearchResult, err error) {
 	if err := c.begin(); err != nil {
 		return SearchResult{}, err
 	}
 	defer c.end()
+	if q == nil {
+		return SearchResult{}, fmt.Errorf("%w: a search takes one vector, and there is none", ErrBatch)
+	}
 	if q.Len() != 1 {
 		return SearchResult{}, fmt.Errorf("%w: a search takes one vector, not %d", ErrBatch, q.Len())
 	}
