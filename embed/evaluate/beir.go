@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -23,6 +24,30 @@ func ReadBEIR(corpus, queries, judgements io.Reader) (Collection, error) {
 	if err != nil {
 		return c, fmt.Errorf("corpus: %w", err)
 	}
+	gains, err := readQrels(judgements)
+	if err != nil {
+		return c, err
+	}
+	err = readJSONLines(queries, func(r beirRecord) {
+		g := gains[r.ID]
+		for id := range g {
+			if !known[id] {
+				delete(g, id)
+				c.Missing++
+			}
+		}
+		if len(g) > 0 {
+			c.Queries, c.Gains = append(c.Queries, r.Text), append(c.Gains, g)
+		}
+	})
+	if err != nil {
+		return c, fmt.Errorf("queries: %w", err)
+	}
+	return c, nil
+}
+
+// readQrels reads judgements: the gains above 0 by query and document.
+func readQrels(judgements io.Reader) (map[string]map[string]float64, error) {
 	gains := map[string]map[string]float64{}
 	lines := scanner(judgements)
 	for n := 1; lines.Scan(); n++ {
@@ -31,10 +56,10 @@ func ReadBEIR(corpus, queries, judgements io.Reader) (Collection, error) {
 			continue
 		}
 		score, err := strconv.ParseFloat(f[len(f)-1], 64)
-		if len(f) != 3 || err != nil {
-			return c, fmt.Errorf("judgements: line %d: want query, document and score, separated by tabs", n)
+		if len(f) != 3 || err != nil || math.IsNaN(score) || math.IsInf(score, 0) {
+			return nil, fmt.Errorf("judgements: line %d: want query, document and score, separated by tabs", n)
 		}
-		if score <= 0 || !known[f[1]] {
+		if score <= 0 {
 			continue
 		}
 		if gains[f[0]] == nil {
@@ -43,17 +68,9 @@ func ReadBEIR(corpus, queries, judgements io.Reader) (Collection, error) {
 		gains[f[0]][f[1]] = score
 	}
 	if err := lines.Err(); err != nil {
-		return c, fmt.Errorf("judgements: %w", err)
+		return nil, fmt.Errorf("judgements: %w", err)
 	}
-	err = readJSONLines(queries, func(r beirRecord) {
-		if g := gains[r.ID]; len(g) > 0 {
-			c.Queries, c.Gains = append(c.Queries, r.Text), append(c.Gains, g)
-		}
-	})
-	if err != nil {
-		return c, fmt.Errorf("queries: %w", err)
-	}
-	return c, nil
+	return gains, nil
 }
 
 // beirRecord is a line of a corpus or of queries.

@@ -17,11 +17,7 @@ var ErrNoCollection = errors.New("no judged collection")
 // there.
 func Open(dir string) (Collection, error) {
 	if _, err := os.Stat(filepath.Join(dir, "corpus.jsonl")); err == nil {
-		judgements := filepath.Join(dir, "qrels", "test.tsv")
-		if _, err := os.Stat(judgements); err != nil {
-			judgements = filepath.Join(dir, "qrels.tsv")
-		}
-		return read(dir, []string{filepath.Join(dir, "corpus.jsonl"), filepath.Join(dir, "queries.jsonl"), judgements}, func(f []*os.File) (Collection, error) { return ReadBEIR(f[0], f[1], f[2]) })
+		return read(dir, []string{filepath.Join(dir, "corpus.jsonl"), filepath.Join(dir, "queries.jsonl"), qrelsPath(dir)}, func(f []*os.File) (Collection, error) { return ReadBEIR(f[0], f[1], f[2]) })
 	}
 	var paths []string
 	for _, pattern := range []string{"*.all*", "*.qry", "*qrel"} {
@@ -32,6 +28,15 @@ func Open(dir string) (Collection, error) {
 		paths = append(paths, found[0])
 	}
 	return read(dir, paths, func(f []*os.File) (Collection, error) { return ReadSMART(f[0], f[1], f[2]) })
+}
+
+// qrelsPath is where BEIR's judgements lie in a directory.
+func qrelsPath(dir string) string {
+	path := filepath.Join(dir, "qrels", "test.tsv")
+	if _, err := os.Stat(path); err != nil {
+		return filepath.Join(dir, "qrels.tsv")
+	}
+	return path
 }
 
 // read opens files, reads the collection in them, and closes them.

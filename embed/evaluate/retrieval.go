@@ -24,6 +24,7 @@ type Collection struct {
 	Documents []string // their texts
 	Queries   []string
 	Gains     []map[string]float64 // of each query: gains above 0 by document id
+	Missing   int                  // judgements of documents that are not there, which are left out
 }
 
 // Retrieval is how an encoder does on a collection.
@@ -37,6 +38,8 @@ type Retrieval struct {
 	Tokens    int     `json:"tokens"`   // of the documents, as encoded
 	// EncodeSeconds is the time of encoding the documents.
 	EncodeSeconds float64 `json:"encode_seconds"`
+	// Scores are those of each query; the measures above are their means.
+	Scores []Scores `json:"-"`
 }
 
 // Retrieve encodes the collection and ranks all documents for every query.
@@ -55,24 +58,21 @@ func Retrieve(ctx context.Context, enc embed.Encoder, c Collection) (Retrieval, 
 		return out, fmt.Errorf("encode the queries: %w", err)
 	}
 	out.Tokens, out.Unusable = documents.tokens, documents.missing+queries.missing
+	out.Scores = make([]Scores, len(c.Queries))
 	for q := range c.Queries {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		ideal := make([]float64, 0, len(c.Gains[q]))
-		for _, gain := range c.Gains[q] {
-			ideal = append(ideal, gain)
-		}
-		if queries.row(q) == nil || len(ideal) == 0 {
+		if queries.row(q) == nil || len(c.Gains[q]) == 0 {
 			continue
 		}
 		gains := make([]float64, 0, depthRecall)
 		for _, d := range nearest(queries.row(q), documents, depthRecall) {
 			gains = append(gains, c.Gains[q][c.IDs[d]])
 		}
-		out.NDCG10 += NDCG(gains, ideal, depthNDCG)
-		out.Recall100 += Recall(gains, len(ideal), depthRecall)
-		out.MRR10 += ReciprocalRank(gains, depthNDCG)
+		s := scoresOf(gains, c.Gains[q])
+		out.Scores[q] = s
+		out.NDCG10, out.Recall100, out.MRR10 = out.NDCG10+s.NDCG10, out.Recall100+s.Recall100, out.MRR10+s.RR10
 	}
 	if n := float64(len(c.Queries)); n > 0 {
 		out.NDCG10, out.Recall100, out.MRR10 = out.NDCG10/n, out.Recall100/n, out.MRR10/n
