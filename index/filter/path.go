@@ -86,6 +86,29 @@ func arrayStep(inside string) (step, error) {
 	return step{kind: stepIndex, index: int(n)}, nil
 }
 
+// String writes a path so that parsePath reads it.
+func (p path) String() string {
+	var b strings.Builder
+	for i, s := range p {
+		switch s.kind {
+		case stepKey:
+			if i > 0 {
+				b.WriteByte('.')
+			}
+			if s.key == "" || strings.ContainsAny(s.key, `.[]`) {
+				b.WriteString(`"` + s.key + `"`)
+			} else {
+				b.WriteString(s.key)
+			}
+		case stepIndex:
+			b.WriteString("[" + strconv.Itoa(s.index) + "]")
+		case stepEach:
+			b.WriteString("[]")
+		}
+	}
+	return b.String()
+}
+
 // any reports whether f is true of any value that p names in object. It calls
 // f in the payload's order and stops at the first true.
 func (p path) any(object map[string]any, f func(value any) bool) bool {

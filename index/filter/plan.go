@@ -32,14 +32,7 @@ func (f *Filter) IDs() (ids []any, ok bool) {
 	for _, c := range f.must {
 		switch c := c.(type) {
 		case *hasID:
-			ids = make([]any, 0, len(c.numbers)+len(c.strings))
-			for n := range c.numbers {
-				ids = append(ids, n)
-			}
-			for s := range c.strings {
-				ids = append(ids, s)
-			}
-			return ids, true
+			return c.list(), true
 		case *Filter:
 			if ids, ok := c.IDs(); ok {
 				return ids, true
@@ -47,4 +40,16 @@ func (f *Filter) IDs() (ids []any, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+// list is the ids of the set, in no order.
+func (c *hasID) list() []any {
+	ids := make([]any, 0, len(c.numbers)+len(c.strings))
+	for n := range c.numbers {
+		ids = append(ids, n)
+	}
+	for s := range c.strings {
+		ids = append(ids, s)
+	}
+	return ids
 }
