@@ -46,6 +46,15 @@
 // score that was sampled it goes on with the slope of the line from the first
 // to the last quantile, and says so.
 //
-// What it promises is about the sample: the share over all queries, not of each
-// one, and of hits among the first Depth.
+// What it promises is about queries like those of the sample: the share over all
+// of them, not of each one, and of hits among the first Depth. The sample decides
+// how well it is kept: the scores of one query are alike, so that queries count
+// and not hits. Between builtin:hash and a Model2Vec model, whose scores have
+// little to do with each other, the worst of nine thresholds was off by 0.08 of
+// the hits with maps made of 125 sentences of Cranfield, by 0.046 with 500, by
+// 0.039 with 1,000 and by 0.024 with 2,000 (means over all samples there are;
+// 0.035 at most with 2,000); between builtin:hash of 512 and of 1,024 dimensions
+// by 0.027 with 112 queries. A map made of sentences was off by 0.16 on the
+// queries of people. So: sample what people ask, some thousands of it.
+// CrossCheck measures it.
 package compare

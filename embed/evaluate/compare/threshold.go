@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/vecino-db/vecino/compat"
@@ -242,6 +243,43 @@ func (m *ThresholdMap) Check(queries []Query) (ThresholdCheck, error) {
 		out.Worst = max(out.Worst, difference)
 		out.Mean += difference / 9
 		out.Rows = append(out.Rows, row)
+	}
+	return out, nil
+}
+
+// Kept says how well maps of halves of a sample keep the share of passing hits
+// of the other halves. A map of the whole sample keeps it better.
+type Kept struct {
+	Queries int `json:"queries"`
+	Splits  int `json:"splits"`
+	// Worst is the greatest difference of the shares of a split, as its mean
+	// over the splits, and Greatest that of the worst split, 0 to 1.
+	Worst    float64 `json:"worst"`
+	Greatest float64 `json:"greatest"`
+}
+
+// splits is how often a sample is parted.
+const splits = 20
+
+// CrossCheck parts the sample in halves at random, 20 times, makes a map of one
+// half and checks it on the other. Errors are those of MapThresholds: either
+// half must do for a map.
+func CrossCheck(queries []Query, o ThresholdOptions, seed uint64) (Kept, error) {
+	out := Kept{Queries: len(queries), Splits: splits}
+	rng := rand.New(rand.NewPCG(seed, 3))
+	shuffled := slices.Clone(queries)
+	for range splits {
+		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		m, err := MapThresholds(shuffled[:len(shuffled)/2], o)
+		if err != nil {
+			return Kept{}, err
+		}
+		check, err := m.Check(shuffled[len(shuffled)/2:])
+		if err != nil {
+			return Kept{}, err
+		}
+		out.Worst += check.Worst / splits
+		out.Greatest = max(out.Greatest, check.Worst)
 	}
 	return out, nil
 }
