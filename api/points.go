@@ -76,6 +76,10 @@ func (c *Collection) Upsert(ctx context.Context, points []Point) (Written, error
 	return w, err
 }
 
+// Settle waits until all that was stored before is linked into the graph. It
+// is durable, and found by queries, without that.
+func (c *Collection) Settle(ctx context.Context) error { return c.stored.Settle(ctx) }
+
 // encodePoints encodes the texts of the points that bring no vector, in order.
 func (c *Collection) encodePoints(ctx context.Context, points []Point) (embed.Encoded, error) {
 	var texts []string

@@ -87,6 +87,8 @@ type Stats struct {
 	Deleted int   // tombstones still held in memory
 	Bytes   int64 // resident memory of vectors, links and tables
 	Levels  int   // levels of a graph; 0 for engines without one
+	// Pending ones of the live are found by a scan, until they are linked.
+	Pending int
 	// Drifted: vectors came that their encoding was not made for.
 	Drifted bool
 }
@@ -102,6 +104,33 @@ func (s Stats) Crowded() bool {
 // go on beside it. On an error, the context's included, nothing has changed.
 type Compacter interface {
 	Compact(ctx context.Context) error
+}
+
+// Settler is an engine that answers for vectors before it has linked them.
+// Settle waits until all that was inserted before it is linked. It stops early
+// with the context's error.
+type Settler interface {
+	Settle(ctx context.Context) error
+}
+
+// Wrapper is an index around another one.
+type Wrapper interface {
+	Unwrap() Index
+}
+
+// As finds what can do more in an index or in what it wraps.
+func As[T any](x Index) (found T, ok bool) {
+	for x != nil {
+		if found, ok = x.(T); ok {
+			return found, true
+		}
+		w, wraps := x.(Wrapper)
+		if !wraps {
+			break
+		}
+		x = w.Unwrap()
+	}
+	return found, false
 }
 
 // Chunk is one piece of a checkpoint, sealed (see Seal).

@@ -92,7 +92,7 @@ func (s *Store) due(c *Collection) {
 
 // crowded reports whether an engine that can should let go of its tombstones.
 func (c *Collection) crowded() bool {
-	_, ok := c.serving().graph.(index.Compacter)
+	_, ok := index.As[index.Compacter](c.serving().graph)
 	return ok && c.serving().graph.Stats().Crowded()
 }
 
@@ -121,7 +121,11 @@ func (s *Store) compactCrowded(ctx context.Context, c *Collection) {
 // compact asks the engine to let go of its tombstones.
 func (c *Collection) compact(ctx context.Context) error {
 	before := c.serving().graph.Stats()
-	if err := c.serving().graph.(index.Compacter).Compact(ctx); err != nil {
+	compacter, ok := index.As[index.Compacter](c.serving().graph)
+	if !ok {
+		return nil
+	}
+	if err := compacter.Compact(ctx); err != nil {
 		return fmt.Errorf("collection %q: compact: %w", c.name, err)
 	}
 	after := c.serving().graph.Stats()

@@ -32,6 +32,9 @@ func (c *Collection) checkpoint(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
+	if err := settle(ctx, g.graph); err != nil { // Save would, without an end
+		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
+	}
 	if err := c.saveChunks(ctx, &header); err != nil {
 		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
 	}

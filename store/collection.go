@@ -112,7 +112,8 @@ func (c *Collection) describe() (Description, error) {
 		d.Points = int(c.current().live)
 		d.Index = c.serving().graph.Stats()
 		// A write's new vectors are in the index before the old ones go.
-		d.Indexed, d.Deleted = min(d.Index.Live, d.Points), d.Index.Deleted
+		d.Indexed, d.Deleted = min(d.Index.Live, d.Points)-d.Index.Pending, d.Index.Deleted
+		d.Indexed = max(d.Indexed, 0)
 	}
 	return d, nil
 }

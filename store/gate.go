@@ -211,6 +211,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	}
 	gone := fmt.Errorf("%w: %q was dropped", ErrNotFound, name)
 	c.finish(gone)
+	ended := c.serving().end()
 	s.mu.RLock()
 	catalog := s.catalog
 	s.mu.RUnlock()
@@ -235,5 +236,5 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	delete(s.collections, name)
 	s.mu.Unlock()
 	s.tryMarks()
-	return nil
+	return ended
 }

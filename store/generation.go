@@ -54,9 +54,11 @@ func newGeneration(number uint64, m compat.Manifest) (*generation, error) {
 func newIndex(cfg index.Config) (index.Index, error) {
 	switch cfg.Build.Engine {
 	case compat.EngineHNSW:
-		return wrapIndex(hnsw.New(cfg))
+		engine, err := hnsw.New(cfg)
+		return withTail(cfg, engine, err)
 	case compat.EngineCoder:
-		return wrapIndex(coder.New(cfg))
+		engine, err := coder.New(cfg)
+		return withTail(cfg, engine, err)
 	case compat.EngineExact:
 		return wrapIndex(exact.New(cfg))
 	}
@@ -67,9 +69,11 @@ func newIndex(cfg index.Config) (index.Index, error) {
 func loadIndex(cfg index.Config, source index.Source) (index.Index, error) {
 	switch cfg.Build.Engine {
 	case compat.EngineHNSW:
-		return wrapIndex(hnsw.Load(cfg, source))
+		engine, err := hnsw.Load(cfg, source)
+		return withTail(cfg, engine, err)
 	case compat.EngineCoder:
-		return wrapIndex(coder.Load(cfg, source))
+		engine, err := coder.Load(cfg, source)
+		return withTail(cfg, engine, err)
 	case compat.EngineExact:
 		return wrapIndex(exact.Load(cfg, source))
 	}

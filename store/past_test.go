@@ -156,6 +156,9 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 		t.Fatal(err)
 	}
 	search("after", 2)
+	if err := c.Settle(ctx); err != nil {
+		t.Error(err)
+	}
 	if d, err := s.Describe(ctx, "one"); err != nil || d.Points != n || d.Indexed != n {
 		t.Errorf("%d indexed of %d points, %v", d.Indexed, d.Points, err)
 	}

@@ -299,6 +299,9 @@ func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error 
 	c.serving().header = checkpointHeader{number: header.number} // whatever its sequence, the next one is due
 	c.changed.Store(int64(c.state.live))
 	c.rebuilt = c.state.live > 0
+	if err := c.serving().end(); err != nil {
+		return err
+	}
 	if c.serving().graph, err = newIndex(c.serving().config); err != nil {
 		return err
 	}

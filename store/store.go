@@ -48,7 +48,7 @@ type Description struct {
 	Manifest   compat.Manifest
 	Generation uint64
 	Points     int // documents
-	Indexed    int // points that the index finds; catches up with Points within a write
+	Indexed    int // points linked into the graph; writes run ahead of it, and the others are found by a scan
 	Deleted    int // vectors that the index still holds but does not find
 	Index      index.Stats
 	CreatedAt  time.Time
@@ -81,6 +81,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	if err := s.recover(ctx, created); err != nil {
+		for _, c := range s.sorted() {
+			err = errors.Join(err, c.serving().end())
+		}
 		return nil, errors.Join(err, s.db.Close())
 	}
 	s.startWorkers(ctx)
@@ -166,6 +169,7 @@ func (s *Store) Close(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		}
+		errs = append(errs, c.serving().end())
 	}
 	if s.failed() == nil {
 		errs = append(errs, s.writeMarks())

@@ -42,7 +42,22 @@ func (s *Server) upsertPoints(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	s.metrics.points.WithLabelValues("written").Add(float64(len(u.points)))
-	return answer{result: updated{Operation: written.Sequence, Status: "completed", Truncated: written.Truncated}, usage: usage{Tokens: written.Tokens}}, nil
+	status, err := linked(ctx, c)
+	return answer{result: updated{Operation: written.Sequence, Status: status, Truncated: written.Truncated}, usage: usage{Tokens: written.Tokens}}, err
+}
+
+// linked waits until what was written is in the graph, unless the request says
+// wait=false, and gives Qdrant's word for how far it got. The end of the
+// request's time undoes nothing.
+func linked(ctx context.Context, c *call) (status string, err error) {
+	if c.request.URL.Query().Get("wait") == "false" {
+		return "acknowledged", nil
+	}
+	err = c.collection.Settle(ctx)
+	if err != nil && ctx.Err() != nil {
+		return "acknowledged", nil
+	}
+	return "completed", err
 }
 
 // getPoints gives points by ids.

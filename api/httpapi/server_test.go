@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"reflect"
@@ -370,5 +371,29 @@ func TestService(t *testing.T) {
 	}
 	if r := s.must(405, "PATCH", "/collections/c", nil); r.at(t, "code") != "method_not_allowed" {
 		t.Errorf("405: %s", r.body)
+	}
+}
+
+// TestWait: without waiting for the graph a point is found as well.
+func TestWait(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.must(200, "PUT", "/collections/w", `{"vectors":{"size":2,"distance":"Cosine"}}`)
+	for i, wait := range []string{"?wait=false", "?wait=true", ""} {
+		r := s.must(200, "PUT", "/collections/w/points"+wait, fmt.Sprintf(`{"points":[{"id":%d,"vector":[%d,1]}]}`, i, 10*i))
+		want := "completed"
+		if wait == "?wait=false" {
+			want = "acknowledged"
+		}
+		if got := r.at(t, "result", "status"); got != want {
+			t.Errorf("%q: status %v, want %s", wait, got, want)
+		}
+		r = s.must(200, "POST", "/collections/w/points/query", fmt.Sprintf(`{"query":[%d,1],"limit":1}`, 10*i))
+		if got := r.at(t, "result", "points", 0, "id"); got != float64(i) {
+			t.Errorf("%q: found %v", wait, got)
+		}
+	}
+	r := s.must(200, "GET", "/collections/w", nil)
+	if got := r.at(t, "result", "indexed_vectors_count"); got != 3.0 {
+		t.Errorf("%v vectors in the graph after waiting for it", got)
 	}
 }

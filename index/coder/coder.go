@@ -231,3 +231,6 @@ func (x *Index) searchGraph(q index.Query) ([]index.Hit, bool) {
 	hits := best.Take()
 	return hits, len(hits) == min(q.K, live)
 }
+
+// Holds reports whether an ordinal can be found.
+func (x *Index) Holds(ordinal uint32) bool { return x.vectors.Holds(ordinal) }

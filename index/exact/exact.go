@@ -177,3 +177,11 @@ func (x *Index) Ordinals() []uint32 {
 	}
 	return all
 }
+
+// Holds reports whether an ordinal can be found.
+func (x *Index) Holds(ordinal uint32) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	_, ok := x.slots[ordinal]
+	return ok
+}

@@ -127,3 +127,6 @@ func (g *Graph) Stats() index.Stats {
 	}
 	return s
 }
+
+// Holds reports whether an ordinal can be found.
+func (g *Graph) Holds(ordinal uint32) bool { return g.core.Load().table.Get(ordinal) != 0 }

@@ -83,7 +83,7 @@ func (e Engine) testConcurrency(t *testing.T) {
 			}
 		})
 	}
-	if c, ok := b.index.(index.Compacter); ok {
+	if c, ok := index.As[index.Compacter](b.index); ok {
 		writing.Go(func() {
 			for range 3 {
 				if err := c.Compact(context.Background()); err != nil {

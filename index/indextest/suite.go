@@ -143,6 +143,14 @@ func (e Engine) testRecall(t *testing.T) {
 	if r := b.recall(queries, 10, index.Query{Exact: true}); r != 1 {
 		t.Errorf("exact: recall@10 %.3f", r)
 	}
+	if x, ok := index.As[index.Settler](b.index); ok {
+		if err := x.Settle(context.Background()); err != nil {
+			t.Fatalf("Settle: %v", err)
+		}
+		if r := b.recall(queries, 10, index.Query{Ef: 64}); r < e.Recall || b.index.Stats().Pending != 0 {
+			t.Errorf("%s settled: recall@10 %.3f, stats %+v", e.Name, r, b.index.Stats())
+		}
+	}
 	if s := b.index.Stats(); s.Live != b.oracle.Len() || s.Deleted != 0 || s.Bytes < int64(float64(s.Live)*128*e.bytes()) {
 		t.Errorf("stats of %d vectors: %+v", b.oracle.Len(), s)
 	}
@@ -273,7 +281,7 @@ func (e Engine) testDeleteEverything(t *testing.T) {
 // compact asks an engine that can to let go of tombstones.
 func (e Engine) compact(t *testing.T, b *bench) {
 	t.Helper()
-	c, ok := b.index.(index.Compacter)
+	c, ok := index.As[index.Compacter](b.index)
 	if !ok {
 		return
 	}
