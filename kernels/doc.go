@@ -4,6 +4,7 @@
 //	cpu         which tier runs: generic, neon, avx2, avx512, avx512vnni
 //	f32         dot, squared L2, cosine, normalize, rows of a slab; softmax, GELU, SiLU, layer norm
 //	i8          dot of quantized vectors, rows of a slab
+//	beam        the nearest items that a walk of a graph has met, in order
 //	codes       signed queries against rows of 8-bit and of 4-bit codes
 //	gemm        products of packed matrices, float32 and int8
 //	kerneltest  what their tests share

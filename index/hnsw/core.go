@@ -96,6 +96,9 @@ func newArrays(book *quant.Book, dim, m, nodes, blocks int) (*arrays, error) {
 	a.ordinals = arena.Slice[uint32](region, a.capacity)
 	a.twins = arena.Slice[uint32](region, a.capacity)
 	a.levels = arena.Slice[uint8](region, a.capacity)
+	if nodes*a.vectorBytes() >= hugeBytes {
+		a.adviseHuge()
+	}
 	return a, nil
 }
 
@@ -179,11 +182,18 @@ func (c *core) allocate(level int) (id uint32, ok bool) {
 	c.nodes.Store(id + 1)
 	if !c.huge && int(id)*a.vectorBytes() >= hugeBytes {
 		c.huge = true
-		arena.AdviseHuge(a.region, a.vectors)
-		arena.AdviseHuge(a.region, a.rows.Codes)
-		arena.AdviseHuge(a.region, a.base)
+		a.adviseHuge()
 	}
 	return id, true
+}
+
+// adviseHuge asks for huge pages behind what searches touch at random.
+func (a *arrays) adviseHuge() {
+	arena.AdviseHuge(a.region, a.vectors)
+	arena.AdviseHuge(a.region, a.rows.Codes)
+	arena.AdviseHuge(a.region, a.rows.Fines)
+	arena.AdviseHuge(a.region, a.rows.Params)
+	arena.AdviseHuge(a.region, a.base)
 }
 
 // grow doubles the arrays. The caller has the writers' lock alone.

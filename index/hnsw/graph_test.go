@@ -272,14 +272,12 @@ func TestPoolIsASortedPrefix(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 200 {
 		var p pool
-		p.reset(1 + rng.IntN(20))
+		p.reset(1 + rng.IntN(70))
 		var all []item
 		expanded := map[uint32]bool{}
 		for id := range uint32(60) {
 			it := newItem(rng.Uint32N(100), id)
-			if it.key() < p.worst() {
-				p.insert(it)
-			}
+			p.insert([]uint32{it.key()}, []uint32{id})
 			all = append(all, it)
 			if rng.IntN(3) == 0 {
 				if e, ok := p.expand(); ok {
@@ -291,7 +289,11 @@ func TestPoolIsASortedPrefix(t *testing.T) {
 			}
 		}
 		nearestFirst(all)
-		for i, it := range p.items {
+		found := p.found()
+		if len(found) != min(p.limit, len(all)) {
+			t.Fatalf("%d items of %d in a pool of %d", len(found), len(all), p.limit)
+		}
+		for i, it := range found {
 			if it.key() != all[i].key() || it&1 == 1 != expanded[it.id()] {
 				t.Fatalf("item %d of the pool is %x, want key %x", i, it, all[i].key())
 			}

@@ -54,12 +54,13 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 				return id, true
 			}
 		}
-		at = s.pool.items[0] &^ 1
+		found := s.pool.found()
+		at = found[0] &^ 1
 		limit, fill := a.strideU, a.strideU
 		if l == 0 {
 			limit, fill = a.strideB, a.strideB*7/8
 		}
-		s.levels[l] = append(s.levels[l][:0], c.choose(a, s, id, s.pool.items, limit, fill)...)
+		s.levels[l] = append(s.levels[l][:0], c.choose(a, s, id, found, limit, fill)...)
 	}
 	for l := top; l >= 0; l-- {
 		storeLinks(a.block(id, l), s.levels[l])
@@ -119,7 +120,7 @@ func (c *core) drawLevel() int {
 
 // findEqual looks in the pool for a node that has s.target, bit by bit.
 func (c *core) findEqual(a *arrays, s *scratch) (id uint32, ok bool) {
-	for _, it := range s.pool.items {
+	for _, it := range s.pool.found() {
 		if a.same(s, it.id()) {
 			return it.id(), true
 		}

@@ -1,6 +1,12 @@
 package hnsw
 
-import "slices"
+import (
+	"slices"
+	"sort"
+	"unsafe"
+
+	"github.com/vecino-db/vecino/kernels/beam"
+)
 
 // item is a node and how near it is, in one word that sorts by nearness, then
 // by node: key << 32 | node << 1 | expanded.
@@ -15,58 +21,49 @@ func (i item) id() uint32  { return uint32(i) >> 1 }
 // them, and which of them it has expanded. It is the candidates and the result
 // of the walk in one.
 type pool struct {
-	items []item
+	beam  []uint64 // of items; see package beam
 	limit int
 	next  int // everything before is expanded
 }
 
 func (p *pool) reset(limit int) {
-	p.items = p.items[:0]
+	places := (limit + 7) &^ 7
+	if places > cap(p.beam) {
+		p.beam = make([]uint64, places+places/2&^7)
+	}
+	p.beam = p.beam[:places]
+	for i := range p.beam {
+		p.beam[i] = beam.Empty
+	}
 	p.limit = limit
 	p.next = 0
 }
 
-// worst is the key that a node must be below to enter.
-func (p *pool) worst() uint32 {
-	if len(p.items) < p.limit {
-		return 1<<32 - 1
-	}
-	return p.items[len(p.items)-1].key()
+// insert puts nodes where they belong, as far as they are nearer than the
+// farthest of limit.
+func (p *pool) insert(keys, ids []uint32) {
+	p.next = min(p.next, beam.Insert(p.beam, p.limit, keys, ids))
 }
 
-// insert puts a node where it belongs. The caller has compared it with worst.
-func (p *pool) insert(it item) {
-	items := p.items
-	lo, hi := 0, len(items)
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); items[mid] < it {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if len(items) < p.limit {
-		items = append(items, 0)
-		p.items = items
-	}
-	if lo == len(items) {
-		return
-	}
-	copy(items[lo+1:], items[lo:])
-	items[lo] = it
-	p.next = min(p.next, lo)
+// found is the nodes of the pool. It lends its memory.
+func (p *pool) found() []item {
+	n := sort.Search(p.limit, func(i int) bool { return p.beam[i] == beam.Empty })
+	return unsafe.Slice((*item)(unsafe.SliceData(p.beam)), n)
 }
 
 // expand gives the nearest node that is not expanded yet, and marks it.
 func (p *pool) expand() (id uint32, ok bool) {
-	for i := p.next; i < len(p.items); i++ {
-		if it := p.items[i]; it&1 == 0 {
-			p.items[i] = it | 1
-			p.next = i + 1
-			return it.id(), true
+	for i, it := range p.beam[p.next:p.limit] {
+		if it&1 == 0 {
+			p.next += i + 1
+			p.beam[p.next-1] = it | 1
+			return item(it).id(), true
+		}
+		if it == beam.Empty {
+			break
 		}
 	}
-	p.next = len(p.items)
+	p.next = p.limit
 	return 0, false
 }
 

@@ -132,7 +132,7 @@ func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough
 		if err := r.walk(ctx, a, r.scratch, 0, ef, at); err != nil {
 			return false, err
 		}
-		if found := r.collect(a, r.scratch.pool.items); found >= min(r.live, max(r.k, r.ef/2)) {
+		if found := r.collect(a, r.scratch.pool.found()); found >= min(r.live, max(r.k, r.ef/2)) {
 			return true, nil
 		}
 	}

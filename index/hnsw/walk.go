@@ -25,6 +25,7 @@ type scratch struct {
 	pool    pool
 	ids     []uint32  // the neighbours to compare
 	raw     []float32 // their raw values
+	near    []uint32  // or their keys
 
 	candidates heap       // of an admitting walk
 	results    heap       // likewise, the farthest first
@@ -49,11 +50,12 @@ const together = 4
 const scanBatch = 256
 
 func newScratch(cfg index.Config) *scratch {
-	n := max(together*2*cfg.Build.M+1, scanBatch)
+	n := max(together*2*cfg.Build.M+4, scanBatch)
 	return &scratch{
 		target: target{vector: make([]float32, cfg.Dimension)},
 		ids:    make([]uint32, n),
 		raw:    make([]float32, n),
+		near:   make([]uint32, n),
 	}
 }
 
@@ -110,10 +112,10 @@ func (c *core) greedy(a *arrays, s *scratch, level int, from item) item {
 			s.ids[n] = link - 1
 			n++
 		}
-		c.coarse(s.raw[:n], a, &s.target, s.ids[:n])
+		c.keys(a, s, n)
 		best := from
-		for i, raw := range s.raw[:n] {
-			best = min(best, newItem(c.measure.Key(raw), s.ids[i]))
+		for i, key := range s.near[:n] {
+			best = min(best, newItem(key, s.ids[i]))
 		}
 		if best.key() >= from.key() {
 			return from
@@ -126,9 +128,9 @@ func (c *core) greedy(a *arrays, s *scratch, level int, from item) item {
 // a level. The target is prepared for a.
 func (c *core) descend(a *arrays, s *scratch, entry uint64, level int) item {
 	id := uint32(entry) - 1
-	s.self[0] = id
-	c.coarse(s.compare[:1], a, &s.target, s.self[:])
-	at := newItem(c.measure.Key(s.compare[0]), id)
+	s.ids[0] = id
+	c.keys(a, s, 1)
+	at := newItem(s.near[0], id)
 	for l := int(entry >> 32); l > level; l-- {
 		at = c.greedy(a, s, l, at)
 	}
@@ -142,7 +144,8 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 	s.unvisit(n)
 	p := &s.pool
 	p.reset(ef)
-	p.insert(from)
+	s.self[0], s.near[0] = from.id(), from.key()
+	p.insert(s.near[:1], s.self[:])
 	s.visit(from.id())
 	for hops := 1; ; hops++ {
 		id, ok := p.expand()
@@ -173,13 +176,28 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 				found = s.gather(block, n, found)
 			}
 		}
-		c.coarse(s.raw[:found], a, &s.target, s.ids[:found])
-		worst := p.worst()
-		for i, raw := range s.raw[:found] {
-			if key := c.measure.Key(raw); key < worst {
-				p.insert(newItem(key, s.ids[i]))
-				worst = p.worst()
-			}
+		c.keys(a, s, found)
+		p.insert(s.near[:found], s.ids[:found])
+	}
+}
+
+// keys sets the first n of s.near to the keys of the target against the first n
+// of s.ids. It may write to the three beyond them.
+func (c *core) keys(a *arrays, s *scratch, n int) {
+	if a.book == nil {
+		c.measure.Rows(s.raw[:n], s.target.vector, a.vectors, s.ids[:n])
+	} else {
+		// The kernels take four rows at a time.
+		whole := (n + 3) &^ 3
+		for i := n; i < whole; i++ {
+			s.ids[i] = s.ids[n-1]
 		}
+		if a.book.Keys(s.near[:whole], &s.target.coded, a.rows, s.ids[:whole]) {
+			return
+		}
+		a.book.Coarse(s.raw[:n], &s.target.coded, a.rows, s.ids[:n])
+	}
+	for i, raw := range s.raw[:n] {
+		s.near[i] = c.measure.Key(raw)
 	}
 }

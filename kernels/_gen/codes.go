@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -11,12 +13,16 @@ func codeDots(g *amd64) {
 	words := g.wordTable()
 	for _, bits := range []int{256, 512} {
 		g.bits = bits
-		u8Rows(g, words)
-		nibbleRows(g, false)
+		for _, keys := range []bool{false, true} {
+			u8Rows(g, words, keys)
+			nibbleRows(g, false, keys)
+		}
 		decodeNibbles(g)
 	}
-	u8RowsVNNI(g)
-	nibbleRows(g, true)
+	for _, keys := range []bool{false, true} {
+		u8RowsVNNI(g, keys)
+		nibbleRows(g, true, keys)
+	}
 }
 
 const (
@@ -27,6 +33,75 @@ const (
 	nibbleRowsDoc       = "sets dst[i] to q.row(rows[i]) for i < n; dim is the bytes of a row, a positive multiple of 64, n a positive multiple of 4."
 )
 
+const (
+	u8KeysSignature = "func(dst *uint32, q *int8, slab *uint8, rows *uint32, dim, stride, n int, shift int32, factor float32)"
+	u8KeysDoc       = "sets dst[i] to the key of factor*(q.row(rows[i]) - shift) for i < n; n is a positive multiple of 4, dim is positive."
+
+	nibbleKeysSignature = "func(dst *uint32, q *int8, slab *uint8, rows *uint32, dim, stride, n int, offset, sum, factor float32)"
+	nibbleKeysDoc       = "sets dst[i] to the key of offset + (bound*sum + step*(factor*q.row(rows[i]))) for i < n; dim is the bytes of a row, a positive multiple of 64, n a positive multiple of 4."
+)
+
+// keys makes kernels that end in keys. Every product and sum is rounded on its
+// own, as in the reference.
+type keys struct {
+	g      *amd64
+	params []reg.VecVirtual
+}
+
+// keyParams broadcasts parameters of four bytes.
+func keyParams(g *amd64, names ...string) keys {
+	k := keys{g: g}
+	for _, name := range names {
+		v := g.XMM()
+		g.VBROADCASTSS(g.addr(name), v)
+		k.params = append(k.params, v)
+	}
+	// All bits but the sign.
+	r, v := g.GP32(), g.XMM()
+	g.MOVL(operand.U32(0x7fffffff), r)
+	g.VMOVD(r, v)
+	g.VPBROADCASTD(v, v)
+	k.params = append(k.params, v)
+	return k
+}
+
+// of turns four floats into keys: all bits of what is positive but the sign are
+// turned around.
+func (k keys) of(x reg.VecVirtual) reg.VecVirtual {
+	t := k.g.XMM()
+	k.g.VPSRAD(operand.Imm(31), x, t)
+	k.g.VPANDN(k.params[len(k.params)-1], t, t)
+	k.g.VPXOR(t, x, x)
+	return x
+}
+
+// u8 are the keys of 8-bit codes, given shift and factor.
+func (k keys) u8(x reg.VecVirtual) reg.VecVirtual {
+	k.g.VPSUBD(k.params[0], x, x)
+	k.g.VCVTDQ2PS(x, x)
+	k.g.VMULPS(k.params[1], x, x)
+	return k.of(x)
+}
+
+// nibble are the keys of 4-bit codes, given offset, sum and factor.
+func (k keys) nibble(x reg.VecVirtual, row [4]reg.GPVirtual, at reg.GPVirtual) reg.VecVirtual {
+	g := k.g
+	ab, cd, bound, step := g.XMM(), g.XMM(), g.XMM(), g.XMM()
+	g.VMOVSD(indexed(row[0], at, 0), ab)
+	g.VMOVHPS(indexed(row[1], at, 0), ab, ab)
+	g.VMOVSD(indexed(row[2], at, 0), cd)
+	g.VMOVHPS(indexed(row[3], at, 0), cd, cd)
+	g.VSHUFPS(operand.U8(0x88), cd, ab, bound)
+	g.VSHUFPS(operand.U8(0xdd), cd, ab, step)
+	g.VCVTDQ2PS(x, x)
+	g.VMULPS(k.params[2], x, x)
+	g.VMULPS(step, x, x)
+	g.VMULPS(k.params[1], bound, bound)
+	g.VADDPS(bound, x, x)
+	g.VADDPS(k.params[0], x, x)
+	return k.of(x)
+}
+
 // flip returns a register full of the parameter flip.
 func (g *amd64) flip() reg.VecVirtual {
 	v := g.vec()
@@ -36,11 +111,7 @@ func (g *amd64) flip() reg.VecVirtual {
 
 // u8Rows widens both sides to 16 bits, unsigned and signed; VPMADDWD is exact:
 // the greatest sum is 2 * 255 * 128.
-func u8Rows(g *amd64, words operand.Mem) {
-	doc := u8RowsDoc
-	if g.bits == 256 {
-		doc = "sets dst[i] to (q ^ flip).row(rows[i]) for i < n; n is a positive multiple of 4, dim is at least 16."
-	}
+func u8Rows(g *amd64, words operand.Mem, asKeys bool) {
 	var flip reg.VecVirtual
 	half := func(v reg.VecVirtual) reg.VecVirtual {
 		if g.bits == 512 {
@@ -61,14 +132,16 @@ func u8Rows(g *amd64, words operand.Mem) {
 	}
 	signed := func(bytes reg.VecVirtual) reg.VecVirtual {
 		v := g.vec()
-		g.VPXOR(half(flip), bytes, bytes)
+		if !asKeys {
+			g.VPXOR(half(flip), bytes, bytes)
+		}
 		g.VPMOVSXBW(bytes, v)
 		return v
 	}
-	rows{
+	k := rows{
 		name:      "u8Rows" + g.tier(),
 		signature: u8RowsSignature,
-		doc:       doc,
+		doc:       u8RowsDoc,
 		elem:      1,
 		strided:   true,
 		ahead:     4,
@@ -115,7 +188,25 @@ func u8Rows(g *amd64, words operand.Mem) {
 			}
 		},
 		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return sumRows(g, acc) },
-	}.write(g)
+	}
+	k.finishU8(g, asKeys)
+}
+
+// finishU8 writes the kernel, with keys for results where these are wanted.
+func (k rows) finishU8(g *amd64, asKeys bool) {
+	if asKeys {
+		k.name = strings.Replace(k.name, "Rows", "Keys", 1)
+		k.signature, k.doc = u8KeysSignature, u8KeysDoc
+		var params keys
+		k.prologue = func(reg.GPVirtual) { params = keyParams(g, "shift", "factor") }
+		k.epilogue = func(x reg.VecVirtual, row [4]reg.GPVirtual, at reg.GPVirtual) reg.VecVirtual {
+			return params.u8(x)
+		}
+	}
+	if g.bits == 256 {
+		k.doc = strings.Replace(k.doc, "dim is positive", "dim is at least 16", 1)
+	}
+	k.write(g)
 }
 
 // sumRows adds the accumulators of two steps of four rows up.
@@ -127,9 +218,9 @@ func sumRows(g *amd64, acc []reg.VecVirtual) reg.VecVirtual {
 }
 
 // u8RowsVNNI multiplies as VPDPBUSD has it: unsigned rows by a signed query.
-func u8RowsVNNI(g *amd64) {
+func u8RowsVNNI(g *amd64, asKeys bool) {
 	var flip reg.VecVirtual
-	rows{
+	k := rows{
 		name:      "u8RowsVNNI",
 		signature: u8RowsSignature,
 		doc:       u8RowsDoc,
@@ -141,7 +232,11 @@ func u8RowsVNNI(g *amd64) {
 		prologue:  func(reg.GPVirtual) { flip = g.flip() },
 		load: func(m operand.Mem) reg.VecVirtual {
 			x := g.ZMM()
-			g.VPXORD(m, flip, x)
+			if asKeys {
+				g.VMOVDQU32(m, x)
+			} else {
+				g.VPXORD(m, flip, x)
+			}
 			return x
 		},
 		step: func(x reg.VecVirtual, m operand.Mem, acc reg.VecVirtual) {
@@ -153,7 +248,9 @@ func u8RowsVNNI(g *amd64) {
 			k := g.byteMask(left)
 			x := g.ZMM()
 			g.VMOVDQU8_Z(indexed(q, at, 0), k, x)
-			g.VPXORD(x, flip, x)
+			if !asKeys {
+				g.VPXORD(x, flip, x)
+			}
 			for r := range row {
 				y := g.ZMM()
 				g.VMOVDQU8_Z(indexed(row[r], at, 0), k, y)
@@ -161,14 +258,15 @@ func u8RowsVNNI(g *amd64) {
 			}
 		},
 		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return sumRows(g, acc) },
-	}.write(g)
+	}
+	k.finishU8(g, asKeys)
 }
 
 // nibbleRows takes 64 bytes of each row, a block of 128 dimensions, at a time:
 // their lower nibbles against the first 64 bytes of the query's block, the upper
 // ones against the other 64. Without VNNI neighbours are added in 16 bits by
 // VPMADDUBSW, which has room: the greatest sum is 2 * 15 * 128.
-func nibbleRows(g *amd64, vnni bool) {
+func nibbleRows(g *amd64, vnni, asKeys bool) {
 	name := "nibbleRows" + g.tier()
 	if vnni {
 		name = "nibbleRowsVNNI"
@@ -206,7 +304,7 @@ func nibbleRows(g *amd64, vnni bool) {
 		}
 		return v
 	}
-	rows{
+	k := rows{
 		name:      name,
 		signature: nibbleRowsSignature,
 		doc:       nibbleRowsDoc,
@@ -238,7 +336,21 @@ func nibbleRows(g *amd64, vnni bool) {
 			}
 		},
 		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return g.sumFour(acc, true) },
-	}.write(g)
+	}
+	if asKeys {
+		k.name = strings.Replace(name, "Rows", "Keys", 1)
+		k.signature, k.doc, k.trailer = nibbleKeysSignature, nibbleKeysDoc, 8
+		constants := k.prologue
+		var params keys
+		k.prologue = func(dim reg.GPVirtual) {
+			constants(dim)
+			params = keyParams(g, "offset", "sum", "factor")
+		}
+		k.epilogue = func(x reg.VecVirtual, row [4]reg.GPVirtual, at reg.GPVirtual) reg.VecVirtual {
+			return params.nibble(x, row, at)
+		}
+	}
+	k.write(g)
 }
 
 // decodeNibbles writes the kernel that makes 8-bit codes of a row of 4-bit codes

@@ -172,6 +172,7 @@ type rows struct {
 	elem                 int  // bytes of an element of q and slab
 	strided              bool // rows begin at multiples of the parameter stride, not of dim
 	ahead                int  // groups of four rows that are fetched in advance; 0 is 1
+	trailer              int  // bytes behind dim that the epilogue reads
 	width                int  // bytes of a row that one step takes
 	unroll               int  // steps of the inner loop
 	prologue             func(dim reg.GPVirtual)
@@ -183,6 +184,8 @@ type rows struct {
 	tail func(q reg.Register, row [4]reg.GPVirtual, at, left reg.GPVirtual, acc []reg.VecVirtual)
 	// finish turns unroll*4 accumulators, step-major, into four results.
 	finish func(acc []reg.VecVirtual) reg.VecVirtual
+	// epilogue turns these into what is stored, at the end of the four rows.
+	epilogue func(x reg.VecVirtual, row [4]reg.GPVirtual, at reg.GPVirtual) reg.VecVirtual
 }
 
 func (k rows) write(g *amd64) {
@@ -247,7 +250,16 @@ func (k rows) write(g *amd64) {
 	}
 
 	g.Label("reduce")
-	g.VMOVUPS(k.finish(acc), mem(dst, 0))
+	result := k.finish(acc)
+	if k.trailer > 0 {
+		for r := range next {
+			g.PREFETCHT0(indexed(next[r], at, k.trailer-1))
+		}
+	}
+	if k.epilogue != nil {
+		result = k.epilogue(result, row, at)
+	}
+	g.VMOVUPS(result, mem(dst, 0))
 	if ahead == 1 {
 		for r := range row {
 			g.MOVQ(next[r], row[r])
@@ -278,7 +290,11 @@ func (k rows) fetchFirst(g *amd64, to [4]reg.GPVirtual, list, n reg.GPVirtual, p
 		pointers(to, 16*group)
 		left := g.GP64()
 		g.MOVQ(g.addr("dim"), left)
-		g.DECQ(left)
+		if k.trailer > 1 {
+			g.ADDQ(operand.Imm(uint64(k.trailer-1)), left)
+		} else {
+			g.DECQ(left)
+		}
 		label := fmt.Sprintf("fetch%d", group)
 		g.Label(label)
 		for r := range to {
@@ -299,7 +315,8 @@ func (k rows) loop(g *amd64, label string, unroll int, q reg.GPVirtual, row, nex
 	g.JL(operand.LabelRef(end))
 	for r := range next {
 		for line := 0; line < int(bytes); line += 64 {
-			g.PREFETCHT0(indexed(next[r], at, line))
+			// A row with a trailer need not begin with a line: its lines are met from behind.
+			g.PREFETCHT0(indexed(next[r], at, line+max(k.trailer-1, 0)))
 		}
 	}
 	for u := range unroll {

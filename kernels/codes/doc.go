@@ -7,6 +7,9 @@
 // dimensions, 64 bytes each: byte j of a block has dimension j of the block in
 // its lower nibble and dimension j+64 in its upper one.
 //
+// DotKeys and NibbleKeys give keys that sort by nearness instead, as package beam
+// takes them.
+//
 // The arithmetic is exact, so all tiers give the same result to the bit. A sum
 // is an int32: 65,536 dimensions can't overflow it (65,536 * 255 * 128 < 2^31);
 // beyond, it wraps as Go's int32 does.

@@ -37,13 +37,18 @@ func PairRows(dst []int32, code, slab []uint8, stride int, rows []uint32) {
 // NibbleRows is DotRows over 4-bit codes. The length of q is a multiple of
 // Block; a row is half as many bytes.
 func NibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) {
-	if len(q)%Block != 0 {
-		panic(fmt.Sprintf("codes: NibbleRows of %d dimensions: they must be a multiple of %d", len(q), Block))
-	}
+	checkBlocks("NibbleRows", q)
 	if check("NibbleRows", len(dst), len(q)/2, len(slab), stride, rows) {
 		nibbleRows(dst[:len(rows)], q, slab, stride, rows)
 	} else {
 		clear(dst[:len(rows)])
+	}
+}
+
+// checkBlocks panics on a query that ends within a block.
+func checkBlocks(op string, q []int8) {
+	if len(q)%Block != 0 {
+		panic(fmt.Sprintf("codes: %s of %d dimensions: they must be a multiple of %d", op, len(q), Block))
 	}
 }
 

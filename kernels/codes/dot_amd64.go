@@ -65,6 +65,64 @@ func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) 
 	}
 }
 
+// u8Keys is u8Rows with keys for results.
+func u8Keys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32, shift int32, factor float32) {
+	tier := cpu.Active()
+	if len(q) == 0 || tier == cpu.Generic || tier == cpu.AVX2 && len(q) < avx2Min {
+		u8KeysGeneric(dst, q, slab, stride, rows, shift, factor)
+		return
+	}
+	call := func(dst *uint32, rows *uint32, n int) {
+		switch tier {
+		case cpu.AVX512VNNI:
+			u8KeysVNNI(dst, &q[0], &slab[0], rows, len(q), stride, n, shift, factor)
+		case cpu.AVX512:
+			u8KeysAVX512(dst, &q[0], &slab[0], rows, len(q), stride, n, shift, factor)
+		default:
+			u8KeysAVX2(dst, &q[0], &slab[0], rows, len(q), stride, n, shift, factor)
+		}
+	}
+	fours := len(rows) &^ 3
+	if fours > 0 {
+		call(&dst[0], &rows[0], fours)
+	}
+	if fours < len(rows) {
+		var last [4]uint32
+		four, _ := pad(rows[fours:])
+		call(&last[0], &four[0], 4)
+		copy(dst[fours:], last[:])
+	}
+}
+
+// nibbleKeys is nibbleRows with keys for results.
+func nibbleKeys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32, offset, sum, factor float32) {
+	tier := cpu.Active()
+	if len(q) == 0 || tier == cpu.Generic {
+		nibbleKeysGeneric(dst, q, slab, stride, rows, offset, sum, factor)
+		return
+	}
+	call := func(dst *uint32, rows *uint32, n int) {
+		switch tier {
+		case cpu.AVX512VNNI:
+			nibbleKeysVNNI(dst, &q[0], &slab[0], rows, len(q)/2, stride, n, offset, sum, factor)
+		case cpu.AVX512:
+			nibbleKeysAVX512(dst, &q[0], &slab[0], rows, len(q)/2, stride, n, offset, sum, factor)
+		default:
+			nibbleKeysAVX2(dst, &q[0], &slab[0], rows, len(q)/2, stride, n, offset, sum, factor)
+		}
+	}
+	fours := len(rows) &^ 3
+	if fours > 0 {
+		call(&dst[0], &rows[0], fours)
+	}
+	if fours < len(rows) {
+		var last [4]uint32
+		four, _ := pad(rows[fours:])
+		call(&last[0], &four[0], 4)
+		copy(dst[fours:], last[:])
+	}
+}
+
 // decodeBlocks decodes whole blocks and gives their number.
 func decodeBlocks(dst, code, fine []uint8, origin []float32, bound, step, fineStep float32) int {
 	blocks := len(dst) / Block

@@ -673,6 +673,688 @@ done:
 	VZEROUPPER
 	RET
 
+// func u8KeysAVX2(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, shift int32, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·u8KeysAVX2(SB), NOSPLIT, $0-64
+	MOVQ         dim+32(FP), AX
+	VBROADCASTSS shift+56(FP), X0
+	VBROADCASTSS factor+60(FP), X1
+	MOVL         $0x7fffffff, AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, X2
+	MOVQ         q+8(FP), AX
+	MOVQ         rows+24(FP), CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         n+48(FP), BX
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	DECQ         R14
+
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	DECQ       R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
+group:
+	// The coming four rows, which are fetched while these are computed; the last group fetches itself
+	MOVQ  SI, DI
+	MOVQ  R8, R9
+	MOVQ  R10, R11
+	MOVQ  R12, R13
+	CMPQ  BX, $0x10
+	JLE   start
+	MOVL  64(CX), DI
+	IMULQ stride+40(FP), DI
+	ADDQ  slab+16(FP), DI
+	MOVL  68(CX), R9
+	IMULQ stride+40(FP), R9
+	ADDQ  slab+16(FP), R9
+	MOVL  72(CX), R11
+	IMULQ stride+40(FP), R11
+	ADDQ  slab+16(FP), R11
+	MOVL  76(CX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+
+start:
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	XORQ   R14, R14
+	MOVQ   dim+32(FP), R15
+
+blocks:
+	CMPQ       R15, $0x00000020
+	JL         after_blocks
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	VMOVDQU    (AX)(R14*1), X11
+	VPMOVSXBW  X11, Y11
+	VPMOVZXBW  (SI)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y3, Y3
+	VPMOVZXBW  (R8)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R10)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y5, Y5
+	VPMOVZXBW  (R12)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y11
+	VPADDD     Y11, Y6, Y6
+	VMOVDQU    16(AX)(R14*1), X11
+	VPMOVSXBW  X11, Y11
+	VPMOVZXBW  16(SI)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y7, Y7
+	VPMOVZXBW  16(R8)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y8, Y8
+	VPMOVZXBW  16(R10)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y9, Y9
+	VPMOVZXBW  16(R12)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y11
+	VPADDD     Y11, Y10, Y10
+	ADDQ       $0x00000020, R14
+	SUBQ       $0x00000020, R15
+	JMP        blocks
+
+after_blocks:
+singles:
+	CMPQ       R15, $0x00000010
+	JL         after_singles
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	VMOVDQU    (AX)(R14*1), X11
+	VPMOVSXBW  X11, Y11
+	VPMOVZXBW  (SI)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y3, Y3
+	VPMOVZXBW  (R8)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R10)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y5, Y5
+	VPMOVZXBW  (R12)(R14*1), Y12
+	VPMADDWD   Y11, Y12, Y11
+	VPADDD     Y11, Y6, Y6
+	ADDQ       $0x00000010, R14
+	SUBQ       $0x00000010, R15
+	JMP        singles
+
+after_singles:
+	TESTQ R15, R15
+	JZ    reduce
+
+	// Back over the last 16 elements; those that were taken already are cleared
+	LEAQ      wordMasks<>+0(SB), DI
+	VMOVDQU   (DI)(R15*2), Y11
+	ADDQ      R15, R14
+	VMOVDQU   -16(AX)(R14*1), X12
+	VPMOVSXBW X12, Y12
+	VPAND     Y11, Y12, Y12
+	VPMOVZXBW -16(SI)(R14*1), Y11
+	VPMADDWD  Y12, Y11, Y11
+	VPADDD    Y11, Y3, Y3
+	VPMOVZXBW -16(R8)(R14*1), Y11
+	VPMADDWD  Y12, Y11, Y11
+	VPADDD    Y11, Y4, Y4
+	VPMOVZXBW -16(R10)(R14*1), Y11
+	VPMADDWD  Y12, Y11, Y11
+	VPADDD    Y11, Y5, Y5
+	VPMOVZXBW -16(R12)(R14*1), Y11
+	VPMADDWD  Y12, Y11, Y11
+	VPADDD    Y11, Y6, Y6
+
+reduce:
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y8, Y4, Y4
+	VPADDD       Y9, Y5, Y5
+	VPADDD       Y10, Y6, Y6
+	VPHADDD      Y4, Y3, Y3
+	VPHADDD      Y6, Y5, Y4
+	VPHADDD      Y4, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPADDD       X3, X4, X4
+	VPSUBD       X0, X4, X4
+	VCVTDQ2PS    X4, X4
+	VMULPS       X1, X4, X4
+	VPSRAD       $0x1f, X4, X3
+	VPANDN       X2, X3, X3
+	VPXOR        X3, X4, X4
+	VMOVUPS      X4, (DX)
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, CX
+	SUBQ         $0x04, BX
+	JLE          done
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	JMP          group
+
+done:
+	VZEROUPPER
+	RET
+
+// func nibbleKeysAVX2(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, offset float32, sum float32, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·nibbleKeysAVX2(SB), NOSPLIT, $0-68
+	MOVQ         dim+32(FP), AX
+	MOVL         $0x0f0f0f0f, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00010001, AX
+	VMOVD        AX, X1
+	VPBROADCASTD X1, Y1
+	VBROADCASTSS offset+56(FP), X2
+	VBROADCASTSS sum+60(FP), X3
+	VBROADCASTSS factor+64(FP), X4
+	MOVL         $0x7fffffff, AX
+	VMOVD        AX, X5
+	VPBROADCASTD X5, X5
+	MOVQ         q+8(FP), AX
+	MOVQ         rows+24(FP), CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         n+48(FP), BX
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	ADDQ         $0x07, R14
+
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
+group:
+	// The coming four rows, which are fetched while these are computed; the last group fetches itself
+	MOVQ  SI, DI
+	MOVQ  R8, R9
+	MOVQ  R10, R11
+	MOVQ  R12, R13
+	CMPQ  BX, $0x10
+	JLE   start
+	MOVL  64(CX), DI
+	IMULQ stride+40(FP), DI
+	ADDQ  slab+16(FP), DI
+	MOVL  68(CX), R9
+	IMULQ stride+40(FP), R9
+	ADDQ  slab+16(FP), R9
+	MOVL  72(CX), R11
+	IMULQ stride+40(FP), R11
+	ADDQ  slab+16(FP), R11
+	MOVL  76(CX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+
+start:
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	XORQ   R14, R14
+	MOVQ   dim+32(FP), R15
+
+blocks:
+	CMPQ       R15, $0x00000040
+	JL         after_blocks
+	PREFETCHT0 7(DI)(R14*1)
+	PREFETCHT0 7(R9)(R14*1)
+	PREFETCHT0 7(R11)(R14*1)
+	PREFETCHT0 7(R13)(R14*1)
+	VMOVDQU    (AX)(R14*2), Y10
+	VMOVDQU    64(AX)(R14*2), Y11
+	VMOVDQU    (SI)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y6, Y6
+	VMOVDQU    (R8)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y7, Y7
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y7, Y7
+	VMOVDQU    (R10)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y8, Y8
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y8, Y8
+	VMOVDQU    (R12)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y9, Y9
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y9, Y9
+	VMOVDQU    32(AX)(R14*2), Y10
+	VMOVDQU    96(AX)(R14*2), Y11
+	VMOVDQU    32(SI)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y6, Y6
+	VMOVDQU    32(R8)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y7, Y7
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y7, Y7
+	VMOVDQU    32(R10)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y8, Y8
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y8, Y8
+	VMOVDQU    32(R12)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y9, Y9
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y9, Y9
+	ADDQ       $0x00000040, R14
+	SUBQ       $0x00000040, R15
+	JMP        blocks
+
+after_blocks:
+singles:
+	CMPQ       R15, $0x00000040
+	JL         after_singles
+	PREFETCHT0 7(DI)(R14*1)
+	PREFETCHT0 7(R9)(R14*1)
+	PREFETCHT0 7(R11)(R14*1)
+	PREFETCHT0 7(R13)(R14*1)
+	VMOVDQU    (AX)(R14*2), Y10
+	VMOVDQU    64(AX)(R14*2), Y11
+	VMOVDQU    (SI)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y6, Y6
+	VMOVDQU    (R8)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y7, Y7
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y7, Y7
+	VMOVDQU    (R10)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y8, Y8
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y8, Y8
+	VMOVDQU    (R12)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y9, Y9
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y9, Y9
+	VMOVDQU    32(AX)(R14*2), Y10
+	VMOVDQU    96(AX)(R14*2), Y11
+	VMOVDQU    32(SI)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y6, Y6
+	VMOVDQU    32(R8)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y7, Y7
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y7, Y7
+	VMOVDQU    32(R10)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y8, Y8
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y8, Y8
+	VMOVDQU    32(R12)(R14*1), Y12
+	VPAND      Y0, Y12, Y13
+	VPSRLW     $0x04, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VPMADDUBSW Y10, Y13, Y13
+	VPMADDWD   Y1, Y13, Y13
+	VPADDD     Y13, Y9, Y9
+	VPMADDUBSW Y11, Y12, Y12
+	VPMADDWD   Y1, Y12, Y12
+	VPADDD     Y12, Y9, Y9
+	ADDQ       $0x00000040, R14
+	SUBQ       $0x00000040, R15
+	JMP        singles
+
+after_singles:
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y9, Y8, Y7
+	VPHADDD      Y7, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPADDD       X6, X7, X7
+	PREFETCHT0   7(DI)(R14*1)
+	PREFETCHT0   7(R9)(R14*1)
+	PREFETCHT0   7(R11)(R14*1)
+	PREFETCHT0   7(R13)(R14*1)
+	VMOVSD       (SI)(R14*1), X6
+	VMOVHPS      (R8)(R14*1), X6, X6
+	VMOVSD       (R10)(R14*1), X8
+	VMOVHPS      (R12)(R14*1), X8, X8
+	VSHUFPS      $0x88, X8, X6, X9
+	VSHUFPS      $0xdd, X8, X6, X6
+	VCVTDQ2PS    X7, X7
+	VMULPS       X4, X7, X7
+	VMULPS       X6, X7, X7
+	VMULPS       X3, X9, X9
+	VADDPS       X9, X7, X7
+	VADDPS       X2, X7, X7
+	VPSRAD       $0x1f, X7, X6
+	VPANDN       X5, X6, X6
+	VPXOR        X6, X7, X7
+	VMOVUPS      X7, (DX)
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, CX
+	SUBQ         $0x04, BX
+	JLE          done
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	JMP          group
+
+done:
+	VZEROUPPER
+	RET
+
 // func decodeAVX2(dst *uint8, code *uint8, fine *uint8, origin *float32, blocks int, bound float32, step float32, fineStep float32)
 // Requires: AVX, AVX2
 TEXT ·decodeAVX2(SB), NOSPLIT, $0-52
@@ -1573,6 +2255,623 @@ done:
 	VZEROUPPER
 	RET
 
+// func u8KeysAVX512(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, shift int32, factor float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·u8KeysAVX512(SB), NOSPLIT, $0-64
+	MOVQ         dim+32(FP), AX
+	VBROADCASTSS shift+56(FP), X0
+	VBROADCASTSS factor+60(FP), X1
+	MOVL         $0x7fffffff, AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, X2
+	MOVQ         q+8(FP), AX
+	MOVQ         rows+24(FP), DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         n+48(FP), SI
+	MOVL         (DX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(DX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(DX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         12(DX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	CMPQ         SI, $0x00
+	JLE          fetched
+	MOVL         (DX), CX
+	IMULQ        stride+40(FP), CX
+	ADDQ         slab+16(FP), CX
+	MOVL         4(DX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	MOVL         8(DX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVL         12(DX), R14
+	IMULQ        stride+40(FP), R14
+	ADDQ         slab+16(FP), R14
+	MOVQ         dim+32(FP), R11
+	DECQ         R11
+
+fetch0:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch0
+	CMPQ       SI, $0x04
+	JLE        fetched
+	MOVL       16(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       20(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       24(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       28(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch1:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch1
+	CMPQ       SI, $0x08
+	JLE        fetched
+	MOVL       32(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       36(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       40(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       44(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch2:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch2
+	CMPQ       SI, $0x0c
+	JLE        fetched
+	MOVL       48(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       52(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       56(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       60(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch3:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch3
+
+fetched:
+group:
+	// The coming four rows, which are fetched while these are computed; the last group fetches itself
+	MOVQ  DI, CX
+	MOVQ  R8, R12
+	MOVQ  R9, R13
+	MOVQ  R10, R14
+	CMPQ  SI, $0x10
+	JLE   start
+	MOVL  64(DX), CX
+	IMULQ stride+40(FP), CX
+	ADDQ  slab+16(FP), CX
+	MOVL  68(DX), R12
+	IMULQ stride+40(FP), R12
+	ADDQ  slab+16(FP), R12
+	MOVL  72(DX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+	MOVL  76(DX), R14
+	IMULQ stride+40(FP), R14
+	ADDQ  slab+16(FP), R14
+
+start:
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	XORQ   R11, R11
+	MOVQ   dim+32(FP), R15
+
+blocks:
+	CMPQ       R15, $0x00000040
+	JL         after_blocks
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	VMOVDQU    (AX)(R11*1), Y11
+	VPMOVSXBW  Y11, Z11
+	VPMOVZXBW  (DI)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z3, Z3
+	VPMOVZXBW  (R8)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z4, Z4
+	VPMOVZXBW  (R9)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z5, Z5
+	VPMOVZXBW  (R10)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z11
+	VPADDD     Z11, Z6, Z6
+	VMOVDQU    32(AX)(R11*1), Y11
+	VPMOVSXBW  Y11, Z11
+	VPMOVZXBW  32(DI)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z7, Z7
+	VPMOVZXBW  32(R8)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z8, Z8
+	VPMOVZXBW  32(R9)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z9, Z9
+	VPMOVZXBW  32(R10)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z11
+	VPADDD     Z11, Z10, Z10
+	ADDQ       $0x00000040, R11
+	SUBQ       $0x00000040, R15
+	JMP        blocks
+
+after_blocks:
+singles:
+	CMPQ       R15, $0x00000020
+	JL         after_singles
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	VMOVDQU    (AX)(R11*1), Y11
+	VPMOVSXBW  Y11, Z11
+	VPMOVZXBW  (DI)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z3, Z3
+	VPMOVZXBW  (R8)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z4, Z4
+	VPMOVZXBW  (R9)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z5, Z5
+	VPMOVZXBW  (R10)(R11*1), Z12
+	VPMADDWD   Z11, Z12, Z11
+	VPADDD     Z11, Z6, Z6
+	ADDQ       $0x00000020, R11
+	SUBQ       $0x00000020, R15
+	JMP        singles
+
+after_singles:
+	TESTQ      R15, R15
+	JZ         reduce
+	MOVQ       R15, CX
+	MOVQ       $0x00000001, R12
+	SHLQ       CL, R12
+	DECQ       R12
+	KMOVQ      R12, K1
+	VMOVDQU8.Z (AX)(R11*1), K1, Y11
+	VPMOVSXBW  Y11, Z11
+	VMOVDQU8.Z (DI)(R11*1), K1, Y12
+	VPMOVZXBW  Y12, Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z3, Z3
+	VMOVDQU8.Z (R8)(R11*1), K1, Y12
+	VPMOVZXBW  Y12, Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z4, Z4
+	VMOVDQU8.Z (R9)(R11*1), K1, Y12
+	VPMOVZXBW  Y12, Z12
+	VPMADDWD   Z11, Z12, Z12
+	VPADDD     Z12, Z5, Z5
+	VMOVDQU8.Z (R10)(R11*1), K1, Y12
+	VPMOVZXBW  Y12, Z12
+	VPMADDWD   Z11, Z12, Z11
+	VPADDD     Z11, Z6, Z6
+
+reduce:
+	VPADDD        Z7, Z3, Z3
+	VPADDD        Z8, Z4, Z4
+	VPADDD        Z9, Z5, Z5
+	VPADDD        Z10, Z6, Z6
+	VEXTRACTI64X4 $0x01, Z3, Y11
+	VPADDD        Y11, Y3, Y11
+	VEXTRACTI64X4 $0x01, Z4, Y12
+	VPADDD        Y12, Y4, Y12
+	VEXTRACTI64X4 $0x01, Z5, Y13
+	VPADDD        Y13, Y5, Y13
+	VEXTRACTI64X4 $0x01, Z6, Y14
+	VPADDD        Y14, Y6, Y14
+	VPHADDD       Y12, Y11, Y11
+	VPHADDD       Y14, Y13, Y12
+	VPHADDD       Y12, Y11, Y11
+	VEXTRACTI128  $0x01, Y11, X12
+	VPADDD        X11, X12, X12
+	VPSUBD        X0, X12, X12
+	VCVTDQ2PS     X12, X12
+	VMULPS        X1, X12, X12
+	VPSRAD        $0x1f, X12, X11
+	VPANDN        X2, X11, X11
+	VPXOR         X11, X12, X12
+	VMOVUPS       X12, (BX)
+	ADDQ          $0x10, BX
+	ADDQ          $0x10, DX
+	SUBQ          $0x04, SI
+	JLE           done
+	MOVL          (DX), DI
+	IMULQ         stride+40(FP), DI
+	ADDQ          slab+16(FP), DI
+	MOVL          4(DX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(DX), R9
+	IMULQ         stride+40(FP), R9
+	ADDQ          slab+16(FP), R9
+	MOVL          12(DX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	JMP           group
+
+done:
+	VZEROUPPER
+	RET
+
+// func nibbleKeysAVX512(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, offset float32, sum float32, factor float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
+TEXT ·nibbleKeysAVX512(SB), NOSPLIT, $0-68
+	MOVQ         dim+32(FP), AX
+	MOVL         $0x0f0f0f0f, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00010001, AX
+	VMOVD        AX, X5
+	VPBROADCASTD X5, Z5
+	VBROADCASTSS offset+56(FP), X6
+	VBROADCASTSS sum+60(FP), X7
+	VBROADCASTSS factor+64(FP), X8
+	MOVL         $0x7fffffff, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, X9
+	MOVQ         q+8(FP), AX
+	MOVQ         rows+24(FP), CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         n+48(FP), BX
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	ADDQ         $0x07, R14
+
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
+group:
+	// The coming four rows, which are fetched while these are computed; the last group fetches itself
+	MOVQ  SI, DI
+	MOVQ  R8, R9
+	MOVQ  R10, R11
+	MOVQ  R12, R13
+	CMPQ  BX, $0x10
+	JLE   start
+	MOVL  64(CX), DI
+	IMULQ stride+40(FP), DI
+	ADDQ  slab+16(FP), DI
+	MOVL  68(CX), R9
+	IMULQ stride+40(FP), R9
+	ADDQ  slab+16(FP), R9
+	MOVL  72(CX), R11
+	IMULQ stride+40(FP), R11
+	ADDQ  slab+16(FP), R11
+	MOVL  76(CX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+
+start:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	XORQ   R14, R14
+	MOVQ   dim+32(FP), R15
+
+blocks:
+	CMPQ       R15, $0x00000040
+	JL         after_blocks
+	PREFETCHT0 7(DI)(R14*1)
+	PREFETCHT0 7(R9)(R14*1)
+	PREFETCHT0 7(R11)(R14*1)
+	PREFETCHT0 7(R13)(R14*1)
+	VMOVDQU32  (AX)(R14*2), Z10
+	VMOVDQU32  64(AX)(R14*2), Z11
+	VMOVDQU32  (SI)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z1, Z1
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z1, Z1
+	VMOVDQU32  (R8)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z2, Z2
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z2, Z2
+	VMOVDQU32  (R10)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z3, Z3
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z3, Z3
+	VMOVDQU32  (R12)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z4, Z4
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z4, Z4
+	ADDQ       $0x00000040, R14
+	SUBQ       $0x00000040, R15
+	JMP        blocks
+
+after_blocks:
+singles:
+	CMPQ       R15, $0x00000040
+	JL         after_singles
+	PREFETCHT0 7(DI)(R14*1)
+	PREFETCHT0 7(R9)(R14*1)
+	PREFETCHT0 7(R11)(R14*1)
+	PREFETCHT0 7(R13)(R14*1)
+	VMOVDQU32  (AX)(R14*2), Z10
+	VMOVDQU32  64(AX)(R14*2), Z11
+	VMOVDQU32  (SI)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z1, Z1
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z1, Z1
+	VMOVDQU32  (R8)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z2, Z2
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z2, Z2
+	VMOVDQU32  (R10)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z3, Z3
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z3, Z3
+	VMOVDQU32  (R12)(R14*1), Z12
+	VPANDD     Z0, Z12, Z13
+	VPSRLW     $0x04, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VPMADDUBSW Z10, Z13, Z13
+	VPMADDWD   Z5, Z13, Z13
+	VPADDD     Z13, Z4, Z4
+	VPMADDUBSW Z11, Z12, Z12
+	VPMADDWD   Z5, Z12, Z12
+	VPADDD     Z12, Z4, Z4
+	ADDQ       $0x00000040, R14
+	SUBQ       $0x00000040, R15
+	JMP        singles
+
+after_singles:
+	VEXTRACTI64X4 $0x01, Z1, Y10
+	VPADDD        Y10, Y1, Y10
+	VEXTRACTI64X4 $0x01, Z2, Y11
+	VPADDD        Y11, Y2, Y11
+	VEXTRACTI64X4 $0x01, Z3, Y12
+	VPADDD        Y12, Y3, Y12
+	VEXTRACTI64X4 $0x01, Z4, Y13
+	VPADDD        Y13, Y4, Y13
+	VPHADDD       Y11, Y10, Y10
+	VPHADDD       Y13, Y12, Y11
+	VPHADDD       Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPADDD        X10, X11, X11
+	PREFETCHT0    7(DI)(R14*1)
+	PREFETCHT0    7(R9)(R14*1)
+	PREFETCHT0    7(R11)(R14*1)
+	PREFETCHT0    7(R13)(R14*1)
+	VMOVSD        (SI)(R14*1), X10
+	VMOVHPS       (R8)(R14*1), X10, X10
+	VMOVSD        (R10)(R14*1), X12
+	VMOVHPS       (R12)(R14*1), X12, X12
+	VSHUFPS       $0x88, X12, X10, X13
+	VSHUFPS       $0xdd, X12, X10, X10
+	VCVTDQ2PS     X11, X11
+	VMULPS        X8, X11, X11
+	VMULPS        X10, X11, X11
+	VMULPS        X7, X13, X13
+	VADDPS        X13, X11, X11
+	VADDPS        X6, X11, X11
+	VPSRAD        $0x1f, X11, X10
+	VPANDN        X9, X10, X10
+	VPXOR         X10, X11, X11
+	VMOVUPS       X11, (DX)
+	ADDQ          $0x10, DX
+	ADDQ          $0x10, CX
+	SUBQ          $0x04, BX
+	JLE           done
+	MOVL          (CX), SI
+	IMULQ         stride+40(FP), SI
+	ADDQ          slab+16(FP), SI
+	MOVL          4(CX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(CX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	MOVL          12(CX), R12
+	IMULQ         stride+40(FP), R12
+	ADDQ          slab+16(FP), R12
+	JMP           group
+
+done:
+	VZEROUPPER
+	RET
+
 // func decodeAVX512(dst *uint8, code *uint8, fine *uint8, origin *float32, blocks int, bound float32, step float32, fineStep float32)
 // Requires: AVX, AVX512F
 TEXT ·decodeAVX512(SB), NOSPLIT, $0-52
@@ -2237,6 +3536,568 @@ after_singles:
 	VEXTRACTI128  $0x01, Y5, X6
 	VPADDD        X5, X6, X6
 	VMOVUPS       X6, (DX)
+	ADDQ          $0x10, DX
+	ADDQ          $0x10, CX
+	SUBQ          $0x04, BX
+	JLE           done
+	MOVL          (CX), SI
+	IMULQ         stride+40(FP), SI
+	ADDQ          slab+16(FP), SI
+	MOVL          4(CX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(CX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	MOVL          12(CX), R12
+	IMULQ         stride+40(FP), R12
+	ADDQ          slab+16(FP), R12
+	JMP           group
+
+done:
+	VZEROUPPER
+	RET
+
+// func u8KeysVNNI(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, shift int32, factor float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·u8KeysVNNI(SB), NOSPLIT, $0-64
+	MOVQ         dim+32(FP), AX
+	VBROADCASTSS shift+56(FP), X0
+	VBROADCASTSS factor+60(FP), X1
+	MOVL         $0x7fffffff, AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, X2
+	MOVQ         q+8(FP), AX
+	MOVQ         rows+24(FP), DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         n+48(FP), SI
+	MOVL         (DX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(DX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(DX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         12(DX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	CMPQ         SI, $0x00
+	JLE          fetched
+	MOVL         (DX), CX
+	IMULQ        stride+40(FP), CX
+	ADDQ         slab+16(FP), CX
+	MOVL         4(DX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	MOVL         8(DX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVL         12(DX), R14
+	IMULQ        stride+40(FP), R14
+	ADDQ         slab+16(FP), R14
+	MOVQ         dim+32(FP), R11
+	DECQ         R11
+
+fetch0:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch0
+	CMPQ       SI, $0x04
+	JLE        fetched
+	MOVL       16(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       20(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       24(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       28(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch1:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch1
+	CMPQ       SI, $0x08
+	JLE        fetched
+	MOVL       32(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       36(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       40(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       44(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch2:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch2
+	CMPQ       SI, $0x0c
+	JLE        fetched
+	MOVL       48(DX), CX
+	IMULQ      stride+40(FP), CX
+	ADDQ       slab+16(FP), CX
+	MOVL       52(DX), R12
+	IMULQ      stride+40(FP), R12
+	ADDQ       slab+16(FP), R12
+	MOVL       56(DX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVL       60(DX), R14
+	IMULQ      stride+40(FP), R14
+	ADDQ       slab+16(FP), R14
+	MOVQ       dim+32(FP), R11
+	DECQ       R11
+
+fetch3:
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	SUBQ       $0x40, R11
+	JGE        fetch3
+
+fetched:
+group:
+	// The coming four rows, which are fetched while these are computed; the last group fetches itself
+	MOVQ  DI, CX
+	MOVQ  R8, R12
+	MOVQ  R9, R13
+	MOVQ  R10, R14
+	CMPQ  SI, $0x10
+	JLE   start
+	MOVL  64(DX), CX
+	IMULQ stride+40(FP), CX
+	ADDQ  slab+16(FP), CX
+	MOVL  68(DX), R12
+	IMULQ stride+40(FP), R12
+	ADDQ  slab+16(FP), R12
+	MOVL  72(DX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+	MOVL  76(DX), R14
+	IMULQ stride+40(FP), R14
+	ADDQ  slab+16(FP), R14
+
+start:
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	XORQ   R11, R11
+	MOVQ   dim+32(FP), R15
+
+blocks:
+	CMPQ       R15, $0x00000080
+	JL         after_blocks
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 64(CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 64(R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	PREFETCHT0 64(R14)(R11*1)
+	VMOVDQU32  (AX)(R11*1), Z11
+	VMOVDQU32  (DI)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z3
+	VMOVDQU32  (R8)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z4
+	VMOVDQU32  (R9)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z5
+	VMOVDQU32  (R10)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z6
+	VMOVDQU32  64(AX)(R11*1), Z11
+	VMOVDQU32  64(DI)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z7
+	VMOVDQU32  64(R8)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z8
+	VMOVDQU32  64(R9)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z9
+	VMOVDQU32  64(R10)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z10
+	ADDQ       $0x00000080, R11
+	SUBQ       $0x00000080, R15
+	JMP        blocks
+
+after_blocks:
+singles:
+	CMPQ       R15, $0x00000040
+	JL         after_singles
+	PREFETCHT0 (CX)(R11*1)
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 (R13)(R11*1)
+	PREFETCHT0 (R14)(R11*1)
+	VMOVDQU32  (AX)(R11*1), Z11
+	VMOVDQU32  (DI)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z3
+	VMOVDQU32  (R8)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z4
+	VMOVDQU32  (R9)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z5
+	VMOVDQU32  (R10)(R11*1), Z12
+	VPDPBUSD   Z11, Z12, Z6
+	ADDQ       $0x00000040, R11
+	SUBQ       $0x00000040, R15
+	JMP        singles
+
+after_singles:
+	TESTQ      R15, R15
+	JZ         reduce
+	MOVQ       R15, CX
+	MOVQ       $0x00000001, R12
+	SHLQ       CL, R12
+	DECQ       R12
+	KMOVQ      R12, K1
+	VMOVDQU8.Z (AX)(R11*1), K1, Z11
+	VMOVDQU8.Z (DI)(R11*1), K1, Z12
+	VPDPBUSD   Z11, Z12, Z3
+	VMOVDQU8.Z (R8)(R11*1), K1, Z12
+	VPDPBUSD   Z11, Z12, Z4
+	VMOVDQU8.Z (R9)(R11*1), K1, Z12
+	VPDPBUSD   Z11, Z12, Z5
+	VMOVDQU8.Z (R10)(R11*1), K1, Z12
+	VPDPBUSD   Z11, Z12, Z6
+
+reduce:
+	VPADDD        Z7, Z3, Z3
+	VPADDD        Z8, Z4, Z4
+	VPADDD        Z9, Z5, Z5
+	VPADDD        Z10, Z6, Z6
+	VEXTRACTI64X4 $0x01, Z3, Y11
+	VPADDD        Y11, Y3, Y11
+	VEXTRACTI64X4 $0x01, Z4, Y12
+	VPADDD        Y12, Y4, Y12
+	VEXTRACTI64X4 $0x01, Z5, Y13
+	VPADDD        Y13, Y5, Y13
+	VEXTRACTI64X4 $0x01, Z6, Y14
+	VPADDD        Y14, Y6, Y14
+	VPHADDD       Y12, Y11, Y11
+	VPHADDD       Y14, Y13, Y12
+	VPHADDD       Y12, Y11, Y11
+	VEXTRACTI128  $0x01, Y11, X12
+	VPADDD        X11, X12, X12
+	VPSUBD        X0, X12, X12
+	VCVTDQ2PS     X12, X12
+	VMULPS        X1, X12, X12
+	VPSRAD        $0x1f, X12, X11
+	VPANDN        X2, X11, X11
+	VPXOR         X11, X12, X12
+	VMOVUPS       X12, (BX)
+	ADDQ          $0x10, BX
+	ADDQ          $0x10, DX
+	SUBQ          $0x04, SI
+	JLE           done
+	MOVL          (DX), DI
+	IMULQ         stride+40(FP), DI
+	ADDQ          slab+16(FP), DI
+	MOVL          4(DX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(DX), R9
+	IMULQ         stride+40(FP), R9
+	ADDQ          slab+16(FP), R9
+	MOVL          12(DX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	JMP           group
+
+done:
+	VZEROUPPER
+	RET
+
+// func nibbleKeysVNNI(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, offset float32, sum float32, factor float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·nibbleKeysVNNI(SB), NOSPLIT, $0-68
+	MOVQ         dim+32(FP), AX
+	MOVL         $0x0f0f0f0f, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Z0
+	VBROADCASTSS offset+56(FP), X5
+	VBROADCASTSS sum+60(FP), X6
+	VBROADCASTSS factor+64(FP), X7
+	MOVL         $0x7fffffff, AX
+	VMOVD        AX, X8
+	VPBROADCASTD X8, X8
+	MOVQ         q+8(FP), AX
+	MOVQ         rows+24(FP), CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         n+48(FP), BX
+	MOVL         (CX), SI
+	IMULQ        stride+40(FP), SI
+	ADDQ         slab+16(FP), SI
+	MOVL         4(CX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(CX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+	MOVL         12(CX), R12
+	IMULQ        stride+40(FP), R12
+	ADDQ         slab+16(FP), R12
+	CMPQ         BX, $0x00
+	JLE          fetched
+	MOVL         (CX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(CX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         8(CX), R11
+	IMULQ        stride+40(FP), R11
+	ADDQ         slab+16(FP), R11
+	MOVL         12(CX), R13
+	IMULQ        stride+40(FP), R13
+	ADDQ         slab+16(FP), R13
+	MOVQ         dim+32(FP), R14
+	ADDQ         $0x07, R14
+
+fetch0:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch0
+	CMPQ       BX, $0x04
+	JLE        fetched
+	MOVL       16(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       20(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       24(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       28(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch1:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch1
+	CMPQ       BX, $0x08
+	JLE        fetched
+	MOVL       32(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       36(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       40(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       44(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch2:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch2
+	CMPQ       BX, $0x0c
+	JLE        fetched
+	MOVL       48(CX), DI
+	IMULQ      stride+40(FP), DI
+	ADDQ       slab+16(FP), DI
+	MOVL       52(CX), R9
+	IMULQ      stride+40(FP), R9
+	ADDQ       slab+16(FP), R9
+	MOVL       56(CX), R11
+	IMULQ      stride+40(FP), R11
+	ADDQ       slab+16(FP), R11
+	MOVL       60(CX), R13
+	IMULQ      stride+40(FP), R13
+	ADDQ       slab+16(FP), R13
+	MOVQ       dim+32(FP), R14
+	ADDQ       $0x07, R14
+
+fetch3:
+	PREFETCHT0 (DI)(R14*1)
+	PREFETCHT0 (R9)(R14*1)
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 (R13)(R14*1)
+	SUBQ       $0x40, R14
+	JGE        fetch3
+
+fetched:
+group:
+	// The coming four rows, which are fetched while these are computed; the last group fetches itself
+	MOVQ  SI, DI
+	MOVQ  R8, R9
+	MOVQ  R10, R11
+	MOVQ  R12, R13
+	CMPQ  BX, $0x10
+	JLE   start
+	MOVL  64(CX), DI
+	IMULQ stride+40(FP), DI
+	ADDQ  slab+16(FP), DI
+	MOVL  68(CX), R9
+	IMULQ stride+40(FP), R9
+	ADDQ  slab+16(FP), R9
+	MOVL  72(CX), R11
+	IMULQ stride+40(FP), R11
+	ADDQ  slab+16(FP), R11
+	MOVL  76(CX), R13
+	IMULQ stride+40(FP), R13
+	ADDQ  slab+16(FP), R13
+
+start:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	XORQ   R14, R14
+	MOVQ   dim+32(FP), R15
+
+blocks:
+	CMPQ       R15, $0x00000040
+	JL         after_blocks
+	PREFETCHT0 7(DI)(R14*1)
+	PREFETCHT0 7(R9)(R14*1)
+	PREFETCHT0 7(R11)(R14*1)
+	PREFETCHT0 7(R13)(R14*1)
+	VMOVDQU32  (AX)(R14*2), Z9
+	VMOVDQU32  64(AX)(R14*2), Z10
+	VMOVDQU32  (SI)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z1
+	VPDPBUSD   Z10, Z11, Z1
+	VMOVDQU32  (R8)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z2
+	VPDPBUSD   Z10, Z11, Z2
+	VMOVDQU32  (R10)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z3
+	VPDPBUSD   Z10, Z11, Z3
+	VMOVDQU32  (R12)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z4
+	VPDPBUSD   Z10, Z11, Z4
+	ADDQ       $0x00000040, R14
+	SUBQ       $0x00000040, R15
+	JMP        blocks
+
+after_blocks:
+singles:
+	CMPQ       R15, $0x00000040
+	JL         after_singles
+	PREFETCHT0 7(DI)(R14*1)
+	PREFETCHT0 7(R9)(R14*1)
+	PREFETCHT0 7(R11)(R14*1)
+	PREFETCHT0 7(R13)(R14*1)
+	VMOVDQU32  (AX)(R14*2), Z9
+	VMOVDQU32  64(AX)(R14*2), Z10
+	VMOVDQU32  (SI)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z1
+	VPDPBUSD   Z10, Z11, Z1
+	VMOVDQU32  (R8)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z2
+	VPDPBUSD   Z10, Z11, Z2
+	VMOVDQU32  (R10)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z3
+	VPDPBUSD   Z10, Z11, Z3
+	VMOVDQU32  (R12)(R14*1), Z11
+	VPANDD     Z0, Z11, Z12
+	VPSRLW     $0x04, Z11, Z11
+	VPANDD     Z0, Z11, Z11
+	VPDPBUSD   Z9, Z12, Z4
+	VPDPBUSD   Z10, Z11, Z4
+	ADDQ       $0x00000040, R14
+	SUBQ       $0x00000040, R15
+	JMP        singles
+
+after_singles:
+	VEXTRACTI64X4 $0x01, Z1, Y9
+	VPADDD        Y9, Y1, Y9
+	VEXTRACTI64X4 $0x01, Z2, Y10
+	VPADDD        Y10, Y2, Y10
+	VEXTRACTI64X4 $0x01, Z3, Y11
+	VPADDD        Y11, Y3, Y11
+	VEXTRACTI64X4 $0x01, Z4, Y12
+	VPADDD        Y12, Y4, Y12
+	VPHADDD       Y10, Y9, Y9
+	VPHADDD       Y12, Y11, Y10
+	VPHADDD       Y10, Y9, Y9
+	VEXTRACTI128  $0x01, Y9, X10
+	VPADDD        X9, X10, X10
+	PREFETCHT0    7(DI)(R14*1)
+	PREFETCHT0    7(R9)(R14*1)
+	PREFETCHT0    7(R11)(R14*1)
+	PREFETCHT0    7(R13)(R14*1)
+	VMOVSD        (SI)(R14*1), X9
+	VMOVHPS       (R8)(R14*1), X9, X9
+	VMOVSD        (R10)(R14*1), X11
+	VMOVHPS       (R12)(R14*1), X11, X11
+	VSHUFPS       $0x88, X11, X9, X12
+	VSHUFPS       $0xdd, X11, X9, X9
+	VCVTDQ2PS     X10, X10
+	VMULPS        X7, X10, X10
+	VMULPS        X9, X10, X10
+	VMULPS        X6, X12, X12
+	VADDPS        X12, X10, X10
+	VADDPS        X5, X10, X10
+	VPSRAD        $0x1f, X10, X9
+	VPANDN        X8, X9, X9
+	VPXOR         X9, X10, X10
+	VMOVUPS       X10, (DX)
 	ADDQ          $0x10, DX
 	ADDQ          $0x10, CX
 	SUBQ          $0x04, BX

@@ -28,5 +28,26 @@ func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) 
 	}
 }
 
+func u8Keys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32, shift int32, factor float32) {
+	if cpu.Active() != cpu.NEON || len(q) == 0 {
+		u8KeysGeneric(dst, q, slab, stride, rows, shift, factor)
+		return
+	}
+	for i, r := range rows {
+		dst[i] = u8Key(u8NEON(unsafe.SliceData(q), &slab[int(r)*stride], len(q), 0), shift, factor)
+	}
+}
+
+func nibbleKeys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32, offset, sum, factor float32) {
+	if cpu.Active() != cpu.NEON || len(q) == 0 {
+		nibbleKeysGeneric(dst, q, slab, stride, rows, offset, sum, factor)
+		return
+	}
+	for i, r := range rows {
+		code := row(slab, stride, len(q)/2+Trailer, r)
+		dst[i] = nibbleKey(nibbleNEON(unsafe.SliceData(q), &code[0], len(q)/2), code[len(q)/2:], offset, sum, factor)
+	}
+}
+
 // decodeBlocks has no kernel here.
 func decodeBlocks(_, _, _ []uint8, _ []float32, _, _, _ float32) int { return 0 }

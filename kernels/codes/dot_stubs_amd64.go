@@ -14,6 +14,16 @@ func u8RowsAVX2(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride 
 //go:noescape
 func nibbleRowsAVX2(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int)
 
+// u8KeysAVX2 sets dst[i] to the key of factor*(q.row(rows[i]) - shift) for i < n; n is a positive multiple of 4, dim is at least 16.
+//
+//go:noescape
+func u8KeysAVX2(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, shift int32, factor float32)
+
+// nibbleKeysAVX2 sets dst[i] to the key of offset + (bound*sum + step*(factor*q.row(rows[i]))) for i < n; dim is the bytes of a row, a positive multiple of 64, n a positive multiple of 4.
+//
+//go:noescape
+func nibbleKeysAVX2(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, offset float32, sum float32, factor float32)
+
 // decodeAVX2 sets dst[i] to 128 + the integer nearest to origin[i] + bound + step*code[i] + fineStep*fine[i], kept within 1..255, for blocks of 128 dimensions.
 //
 //go:noescape
@@ -29,6 +39,16 @@ func u8RowsAVX512(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, strid
 //go:noescape
 func nibbleRowsAVX512(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int)
 
+// u8KeysAVX512 sets dst[i] to the key of factor*(q.row(rows[i]) - shift) for i < n; n is a positive multiple of 4, dim is positive.
+//
+//go:noescape
+func u8KeysAVX512(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, shift int32, factor float32)
+
+// nibbleKeysAVX512 sets dst[i] to the key of offset + (bound*sum + step*(factor*q.row(rows[i]))) for i < n; dim is the bytes of a row, a positive multiple of 64, n a positive multiple of 4.
+//
+//go:noescape
+func nibbleKeysAVX512(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, offset float32, sum float32, factor float32)
+
 // decodeAVX512 sets dst[i] to 128 + the integer nearest to origin[i] + bound + step*code[i] + fineStep*fine[i], kept within 1..255, for blocks of 128 dimensions.
 //
 //go:noescape
@@ -43,3 +63,13 @@ func u8RowsVNNI(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride 
 //
 //go:noescape
 func nibbleRowsVNNI(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int)
+
+// u8KeysVNNI sets dst[i] to the key of factor*(q.row(rows[i]) - shift) for i < n; n is a positive multiple of 4, dim is positive.
+//
+//go:noescape
+func u8KeysVNNI(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, shift int32, factor float32)
+
+// nibbleKeysVNNI sets dst[i] to the key of offset + (bound*sum + step*(factor*q.row(rows[i]))) for i < n; dim is the bytes of a row, a positive multiple of 64, n a positive multiple of 4.
+//
+//go:noescape
+func nibbleKeysVNNI(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, offset float32, sum float32, factor float32)

@@ -136,6 +136,20 @@ func (b *Book) Coarse(dst []float32, q *Query, s Slabs, rows []uint32) {
 	}
 }
 
+// Keys sets dst[i] to the key (see package measure) of what Coarse gives. It
+// reports false, and does nothing, under L2, which has more to add to a row.
+func (b *Book) Keys(dst []uint32, q *Query, s Slabs, rows []uint32) bool {
+	switch {
+	case b.l2:
+		return false
+	case b.nibbles:
+		codes.NibbleKeys(dst, q.first, s.Codes, b.codeLen, rows, q.offset, q.sumFirst, q.s1)
+	default:
+		codes.DotKeys(dst, q.first, s.Codes, b.codeLen, rows, 128*q.sum1, b.scale*q.s1)
+	}
+	return true
+}
+
 // Fine is Coarse with both layers of the rows and of the query.
 func (b *Book) Fine(dst []float32, q *Query, s Slabs, rows []uint32) {
 	q.room(len(rows))

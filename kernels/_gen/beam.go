@@ -1,0 +1,110 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// beamInsert writes beam/insert_amd64.s. An item moves those after it by one
+// place without a branch for each: place i gets
+//
+//	max(items[i-1], min(items[i], item))
+//
+// eight places at a time, from the last ones down to those the item belongs to.
+func beamInsert(g *amd64) {
+	g.fn("insertAVX512", "func(items *uint64, places, limit int, keys, ids *uint32, n int) (first int)",
+		"inserts what lies below the last of limit items, of places, a positive multiple of 8; n is positive. It returns the lowest place of an item inserted, or places.")
+	items, keys, ids, n := g.load("items"), g.load("keys"), g.load("ids"), g.load("n")
+	first, end, worstAt := g.GP64(), g.GP64(), g.GP64()
+	g.MOVQ(g.addr("places"), first)
+	g.LEAQ(operand.Mem{Base: items, Index: first, Scale: 8, Disp: -64}, end)
+	g.MOVQ(g.addr("limit"), worstAt)
+	g.LEAQ(operand.Mem{Base: items, Index: worstAt, Scale: 8, Disp: -4}, worstAt)
+	zero := g.ZMM()
+	g.clear(zero)
+	worst, chosen := g.GP64(), g.GP64()
+	mask, below := g.K(), g.K()
+	g.MOVL(mem(worstAt, 0), worst.As32())
+
+	g.Label("batch")
+	g.Comment("Those of the next 16 keys that lie below the last one")
+	all := g.GP32()
+	g.MOVL(operand.U32(0xffff), all)
+	g.CMPQ(n, operand.Imm(16))
+	g.JGE(operand.LabelRef("full"))
+	g.MOVQ(n, reg.RCX)
+	g.MOVL(operand.U32(1), all)
+	g.SHLL(reg.CL, all)
+	g.DECL(all)
+	g.Label("full")
+	g.KMOVW(all, mask)
+	k, w := g.ZMM(), g.ZMM()
+	g.VPBROADCASTD(worst.As32(), w)
+	g.VMOVDQU32_Z(mem(keys, 0), mask, k)
+	g.VPCMPUD(operand.Imm(1), w, k, mask, below)
+	g.KMOVW(below, chosen.As32())
+	g.TESTL(chosen.As32(), chosen.As32())
+	g.JZ(operand.LabelRef("next"))
+
+	g.Label("item")
+	at, key, id := g.GP64(), g.GP64(), g.GP64()
+	g.TZCNTL(chosen.As32(), at.As32())
+	rest := g.GP64()
+	g.LEAL(operand.Mem{Base: chosen, Disp: -1}, rest.As32())
+	g.ANDL(rest.As32(), chosen.As32())
+	g.MOVL(operand.Mem{Base: keys, Index: at, Scale: 4}, key.As32())
+	g.CMPL(key.As32(), worst.As32())
+	g.JAE(operand.LabelRef("inserted"))
+	g.MOVL(operand.Mem{Base: ids, Index: at, Scale: 4}, id.As32())
+	g.SHLQ(operand.Imm(32), key)
+	g.LEAQ(operand.Mem{Base: key, Index: id, Scale: 2}, key)
+	x, cur := g.ZMM(), g.ZMM()
+	g.VPBROADCASTQ(key, x)
+	place := g.GP64()
+	g.MOVQ(end, place)
+	g.VMOVDQU64(mem(place, 0), cur)
+
+	step := func(below reg.VecVirtual) {
+		shifted, next := g.ZMM(), g.ZMM()
+		g.VALIGNQ(operand.Imm(7), below, cur, shifted)
+		g.VPMINUQ(cur, x, next)
+		g.VPMAXUQ(shifted, next, next)
+		g.VMOVDQU64(next, mem(place, 0))
+	}
+	g.Label("places")
+	g.CMPQ(place, items)
+	g.JEQ(operand.LabelRef("start"))
+	prev := g.ZMM()
+	g.VMOVDQU64(mem(place, -64), prev)
+	step(prev)
+	g.CMPQ(key, mem(place, -8))
+	g.JAE(operand.LabelRef("placed"))
+	g.VMOVDQA64(prev, cur)
+	g.SUBQ(operand.Imm(64), place)
+	g.JMP(operand.LabelRef("places"))
+	g.Label("start")
+	step(zero)
+
+	g.Label("placed")
+	count := g.GP64()
+	g.VPCMPUQ(operand.Imm(1), x, cur, below)
+	g.KMOVB(below, count.As32())
+	g.POPCNTL(count.As32(), count.As32())
+	g.SUBQ(items, place)
+	g.SHRQ(operand.Imm(3), place)
+	g.ADDQ(place, count)
+	g.CMPQ(count, first)
+	g.CMOVQLT(count, first)
+	g.MOVL(mem(worstAt, 0), worst.As32())
+	g.Label("inserted")
+	g.TESTL(chosen.As32(), chosen.As32())
+	g.JNZ(operand.LabelRef("item"))
+
+	g.Label("next")
+	g.ADDQ(operand.Imm(64), keys)
+	g.ADDQ(operand.Imm(64), ids)
+	g.SUBQ(operand.Imm(16), n)
+	g.JG(operand.LabelRef("batch"))
+	g.Store(first, g.ReturnIndex(0))
+	g.ret()
+}
