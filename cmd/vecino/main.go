@@ -42,6 +42,7 @@ type cli struct {
 	Embed      embedCmd      `cmd:"" help:"Turn texts into vectors."`
 	Models     modelsCmd     `cmd:"" help:"What can encode texts."`
 	Manifest   manifestCmd   `cmd:"" help:"What a collection's vectors are."`
+	Bench      benchCmd      `cmd:"" help:"Measure indexes: recall, queries a second, memory, build."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
