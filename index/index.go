@@ -133,9 +133,6 @@ func As[T any](x Index) (found T, ok bool) {
 	return found, false
 }
 
-// Chunk is one piece of a checkpoint, sealed (see Seal).
-type Chunk = []byte
-
 // Index is one engine's state. It is safe for concurrent use: searches run
 // beside inserts and deletes and see each of them whole or not at all; which of
 // them beside it an answer has is open, so that there may be hits of two times.
@@ -149,9 +146,9 @@ type Index interface {
 	Delete(ordinals []uint32)
 	// Search answers one query; it stops early with the context's error.
 	Search(ctx context.Context, q Query) (Answer, error)
-	// Save hands the sealed chunks of a checkpoint to put, in order, and stops
-	// at its first error. Inserts and deletes that finished before Save began
-	// are in it; those that run beside it may be.
+	// Save hands the sealed chunks of a checkpoint to put, in order, the head
+	// last, and stops at its first error. Inserts and deletes that finished
+	// before Save began are in it; those that run beside it may be.
 	Save(put func(chunk Chunk) error) error
 	// Stats describes the index.
 	Stats() Stats

@@ -3,9 +3,9 @@ package index_test
 import (
 	"cmp"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vecino-db/vecino/compat"
@@ -52,8 +52,8 @@ func TestTopKKeepsTheNearest(t *testing.T) {
 
 var fingerprint = compat.Fingerprint{1, 2, 3}
 
-func seal(number, count int) index.Seal {
-	return index.Seal{Engine: compat.EngineHNSW, Checkpoint: 77, Number: number, Count: count, Fingerprint: fingerprint}
+func seal(number int, head bool) index.Seal {
+	return index.Seal{Engine: compat.EngineHNSW, Number: number, Head: head, Fingerprint: fingerprint}
 }
 
 func TestChunksAreOpenedAsSealed(t *testing.T) {
@@ -62,15 +62,15 @@ func TestChunksAreOpenedAsSealed(t *testing.T) {
 		for i := range payload {
 			payload[i] = byte(i)
 		}
-		s, got, err := index.Unseal(seal(2, 5).Close(payload))
-		if err != nil || s != seal(2, 5) || !slices.Equal(got, payload) {
+		s, got, err := index.Unseal(seal(2, size == 1).Close(payload))
+		if err != nil || s != seal(2, size == 1) || !slices.Equal(got, payload) {
 			t.Errorf("%d bytes: %+v, %v", size, s, err)
 		}
 	}
 }
 
 func TestEveryBitOfAChunkIsGuarded(t *testing.T) {
-	good := seal(0, 1).Close([]byte("payload"))
+	good := seal(0, false).Close([]byte("payload"))
 	for bit := range len(good) * 8 {
 		c := slices.Clone(good)
 		c[bit/8] ^= 1 << (bit % 8)
@@ -86,18 +86,13 @@ func TestEveryBitOfAChunkIsGuarded(t *testing.T) {
 	if _, _, err := index.Unseal(append(slices.Clone(good), 0)); !errors.Is(err, index.ErrCorrupt) {
 		t.Errorf("a byte too many: %v", err)
 	}
-	for _, s := range []index.Seal{seal(0, 0), seal(1, 1), seal(-1, 2), seal(0, 1<<30)} {
-		if _, _, err := index.Unseal(s.Close(nil)); !errors.Is(err, index.ErrCorrupt) {
-			t.Errorf("chunk %d of %d: %v", s.Number, s.Count, err)
-		}
-	}
 }
 
-// TestChunkFormat pins the bytes of version 1.
+// TestChunkFormat pins the bytes of version 2.
 func TestChunkFormat(t *testing.T) {
-	want := "\x89VECIDX\n" + "\x01\x00\x00\x00" + "\x02\x00\x00\x00" + "\x05\x00\x00\x00" + "\x00\x00\x00\x00" +
-		"hnsw\x00\x00\x00\x00" + "\x4d\x00\x00\x00\x00\x00\x00\x00" + string(fingerprint[:]) + "\x02\x00\x00\x00\x00\x00\x00\x00"
-	c := seal(2, 5).Close([]byte("ab"))
+	want := "\x89VECIDX\n" + "\x02\x00\x00\x00" + "\x02\x00\x00\x00" + "\x01\x00\x00\x00" + "\x00\x00\x00\x00" +
+		"hnsw\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00" + string(fingerprint[:]) + "\x02\x00\x00\x00\x00\x00\x00\x00"
+	c := seal(2, true).Close([]byte("ab"))
 	if got := string(c[:80]); got != want {
 		t.Errorf("header\n%x, want\n%x", got, want)
 	}
@@ -106,10 +101,68 @@ func TestChunkFormat(t *testing.T) {
 	}
 }
 
-func TestChunkReaderRefusesAnotherEngine(t *testing.T) {
-	r := index.NewChunkReader(index.Config{Stored: fingerprint}, compat.EngineExact, func() (index.Chunk, error) { return seal(0, 1).Close(nil), nil })
-	if _, err := r.Next(); !errors.Is(err, index.ErrCorrupt) || errors.Is(err, io.EOF) {
-		t.Errorf("chunk of another engine: %v", err)
+func TestReaderRefusesWhatIsNotOfTheCheckpoint(t *testing.T) {
+	cfg := index.Config{Stored: fingerprint}
+	write := func(payloads ...string) index.Chunks {
+		var chunks index.Chunks
+		w := index.NewWriter(cfg, compat.EngineHNSW, func(number int, c index.Chunk) error {
+			if number != len(chunks) {
+				t.Errorf("chunk %d is put as %d", len(chunks), number)
+			}
+			chunks = append(chunks, c)
+			return nil
+		})
+		for _, p := range payloads {
+			if err := w.Part([]byte(p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := w.Head([]byte("head")); err != nil {
+			t.Fatal(err)
+		}
+		return chunks
+	}
+	read := func(engine compat.Engine, chunks index.Chunks) (string, error) {
+		r, err := index.NewReader(cfg, engine, chunks)
+		if err != nil {
+			return "", err
+		}
+		got := make([]string, len(r.Sums()))
+		err = r.Each(0, func(number int, payload []byte) error {
+			got[number] = string(payload)
+			return nil
+		})
+		return strings.Join(got, ",") + "," + string(r.Head()), err
+	}
+	good := write("a", "b", "c")
+	if got, err := read(compat.EngineHNSW, good); err != nil || got != "a,b,c,head" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	other := write("a", "x", "c")
+	if _, err := read(compat.EngineHNSW, index.Chunks{other[0], good[1], other[2], good[3]}); err != nil {
+		t.Errorf("parts that are the same in two checkpoints: %v", err)
+	}
+	for name, chunks := range map[string]index.Chunks{
+		"nothing":                    {},
+		"no head":                    good[:3],
+		"a part missing":             {good[0], good[1], good[3]},
+		"parts swapped":              {good[1], good[0], good[2], good[3]},
+		"a part of another":          {good[0], other[1], good[2], good[3]},
+		"the head of another":        {good[0], good[1], good[2], other[3]},
+		"a head that is a part":      {good[0], good[1], good[2], good[2]},
+		"a head in a part's place":   {good[0], good[1], good[3], good[3]},
+		"a head without parts' sums": {seal(1<<30, true).Close([]byte("12345678"))},
+	} {
+		if _, err := read(compat.EngineHNSW, chunks); !errors.Is(err, index.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := read(compat.EngineExact, good); !errors.Is(err, index.ErrCorrupt) {
+		t.Errorf("chunks of another engine: %v", err)
+	}
+	cfg.Stored = compat.Fingerprint{9}
+	if _, err := read(compat.EngineHNSW, good); !errors.Is(err, index.ErrSpace) {
+		t.Errorf("chunks of another space: %v", err)
 	}
 }
 

@@ -72,7 +72,7 @@ func BenchmarkOpen(b *testing.B) {
 					}
 					closeStore(b, s)
 					s = open(b, o)
-					if err := s.db.Delete(chunkKey(c.number, 1, header.number, 0), pebble.Sync); err != nil {
+					if err := s.db.Delete(chunkKey(c.number, 1, header.written[0], 0), pebble.Sync); err != nil {
 						b.Fatal(err)
 					}
 					closeStore(b, s)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -12,11 +12,15 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// A checkpoint is the graph in sealed chunks. The chunks are written first,
-// without waiting for the disk; then one synced batch writes the header that
-// makes them count, removes the chunks of the checkpoint before, and trims the
-// log up to the checkpoint's sequence. Pebble's log keeps that order over a
-// crash: where the header is, the chunks are.
+// A checkpoint is the graph in sealed chunks, of which an engine that can writes
+// only those that have changed. They are written first, under the number of the
+// new checkpoint and so beside those of the last one, without waiting for the
+// disk; then one synced batch writes the header that makes them count, removes
+// the chunks whose places they take, and trims the log up to the checkpoint's
+// sequence. Pebble's log keeps that order over a crash: where the header is,
+// the chunks are. The head of the chunks, the last of them, has the checksums of
+// all others, so chunks of different checkpoints that don't belong together are
+// no graph.
 
 // checkpoint saves the graph where it changed since the last time.
 func (c *Collection) checkpoint(ctx context.Context) error {
@@ -35,14 +39,15 @@ func (c *Collection) checkpoint(ctx context.Context) error {
 	if err := settle(ctx, g.graph); err != nil { // Save would, without an end
 		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
 	}
-	if err := c.saveChunks(ctx, &header); err != nil {
+	saved, bytes, err := c.saveChunks(ctx, g, &header)
+	if err != nil {
 		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
 	}
 	batch := c.store.db.NewBatch()
 	defer batch.Close()
-	err := errors.Join(
+	err = errors.Join(
 		batch.Set(checkpointKey(c.number, g.number), header.encode(), nil),
-		batch.DeleteRange(chunkPrefix(c.number, g.number, 0), chunkPrefix(c.number, g.number, header.number), nil),
+		c.removeChunks(batch, g, header),
 		batch.DeleteRange(logKey(c.number, 0), logKey(c.number, header.sequence+1), nil),
 	)
 	if err == nil {
@@ -52,60 +57,101 @@ func (c *Collection) checkpoint(ctx context.Context) error {
 		c.store.fail(err)
 		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
 	}
-	g.header = header
+	g.header, g.saved = header, saved
 	c.changed.Add(-changed)
 	c.store.log.Debug("store: checkpoint", "collection", c.name, "sequence", header.sequence,
-		"chunks", header.chunks, "bytes", header.bytes, "duration", time.Since(began))
+		"chunks", len(header.written), "bytes_written", bytes, "duration", time.Since(began))
 	return nil
 }
 
-// saveChunks writes the chunks and counts them into the header.
-func (c *Collection) saveChunks(ctx context.Context, header *checkpointHeader) error {
-	db, g := c.store.db, c.serving()
+// saveChunks writes the chunks that have changed and names all in the header.
+func (c *Collection) saveChunks(ctx context.Context, g *generation, header *checkpointHeader) (saved *index.Saved, bytes int, err error) {
+	db := c.store.db
 	// An attempt that was cut short left chunks of this number or above.
-	err := db.DeleteRange(chunkPrefix(c.number, g.number, header.number), prefixEnd(chunkGeneration(c.number, g.number)), pebble.NoSync)
+	err = db.DeleteRange(chunkPrefix(c.number, g.number, header.number), prefixEnd(chunkGeneration(c.number, g.number)), pebble.NoSync)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	return g.graph.Save(func(chunk index.Chunk) error {
+	written := slices.Clone(g.header.written)
+	put := func(i int, chunk index.Chunk) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		key := chunkKey(c.number, g.number, header.number, uint32(header.chunks))
-		header.chunks++
-		header.bytes += uint64(len(chunk))
-		return db.Set(key, chunk, pebble.NoSync)
-	})
+		if missing := i + 1 - len(written); missing > 0 {
+			written = append(written, make([]uint64, missing)...)
+		}
+		written[i] = header.number
+		bytes += len(chunk)
+		return db.Set(chunkKey(c.number, g.number, header.number, uint32(i)), chunk, pebble.NoSync)
+	}
+	count := 0
+	if engine, ok := index.As[index.Incremental](g.graph); ok {
+		if saved, err = engine.SaveSince(g.saved, put); err == nil {
+			count = len(saved.Sums) + 1
+		}
+	} else {
+		err = g.graph.Save(func(chunk index.Chunk) error {
+			count++
+			return put(count-1, chunk)
+		})
+	}
+	header.written = written[:count]
+	return saved, bytes, err
 }
 
-// loadChunks reads the checkpoint that the header names.
-func (c *Collection) loadChunks(ctx context.Context, header checkpointHeader) (graph index.Index, err error) {
-	prefix := chunkPrefix(c.number, c.serving().number, header.number)
-	iter, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
-	if err != nil {
-		return nil, err
+// removeChunks removes what the header does not name.
+func (c *Collection) removeChunks(batch *pebble.Batch, g *generation, header checkpointHeader) error {
+	// What is older than all of it in one, as after a rebuild.
+	oldest := slices.Min(header.written)
+	err := batch.DeleteRange(chunkPrefix(c.number, g.number, 0), chunkPrefix(c.number, g.number, oldest), nil)
+	for i, n := range g.header.written {
+		if n >= oldest && (i >= len(header.written) || header.written[i] != n) {
+			err = errors.Join(err, batch.Delete(chunkKey(c.number, g.number, n, uint32(i)), nil))
+		}
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
-	iter.First()
-	read := uint64(0)
-	graph, err = loadIndex(c.serving().config, func() (index.Chunk, error) {
-		if err := errors.Join(ctx.Err(), iter.Error()); err != nil {
-			return nil, err
+	return err
+}
+
+// chunkSource reads the chunks that a header names.
+type chunkSource struct {
+	ctx        context.Context
+	reader     pebble.Reader
+	collection collectionNumber
+	generation uint64
+	header     checkpointHeader
+}
+
+// Head is index.Source's. The header and it agree about the number of parts.
+func (s chunkSource) Head() (head index.Chunk, err error) {
+	parts := len(s.header.written) - 1
+	err = s.chunk(parts, func(chunk index.Chunk) error {
+		if seal, _, err := index.Unseal(chunk); err == nil && seal.Number != parts {
+			return fmt.Errorf("%w: %d parts and the head of %d", index.ErrCorrupt, parts, seal.Number)
 		}
-		if !iter.Valid() {
-			return nil, io.EOF
-		}
-		value, err := iter.ValueAndErr()
-		if err != nil {
-			return nil, err
-		}
-		chunk := append(make(index.Chunk, 0, len(value)), value...)
-		read++
-		iter.Next()
-		return chunk, nil
+		head = slices.Clone(chunk)
+		return nil
 	})
-	if err == nil && read != header.chunks {
-		err = fmt.Errorf("%w: %d of %d chunks", index.ErrCorrupt, read, header.chunks)
+	return head, err
+}
+
+// Part is index.Source's.
+func (s chunkSource) Part(number int, use func(index.Chunk) error) error {
+	if number >= len(s.header.written)-1 {
+		return fmt.Errorf("%w: part %d of %d", index.ErrCorrupt, number, len(s.header.written)-1)
 	}
-	return graph, err
+	return s.chunk(number, use)
+}
+
+func (s chunkSource) chunk(i int, use func(index.Chunk) error) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	chunk, closer, err := s.reader.Get(chunkKey(s.collection, s.generation, s.header.written[i], uint32(i)))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return fmt.Errorf("%w: chunk %d of %d is missing", index.ErrCorrupt, i, len(s.header.written))
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(chunk), closer.Close())
 }

@@ -15,7 +15,7 @@ const (
 	documentVersion   = 1
 	stateVersion      = 1
 	logVersion        = 1
-	checkpointVersion = 1
+	checkpointVersion = 2
 )
 
 var errRecord = errors.New("malformed record")
@@ -189,30 +189,40 @@ func decodeLog(record []byte) ([]logOp, error) {
 }
 
 // checkpointHeader makes the chunks of one checkpoint count: without it they
-// are leftovers.
+// are leftovers. A chunk that had not changed stays where an earlier checkpoint
+// wrote it.
 type checkpointHeader struct {
-	number   uint64 // of the checkpoint, in its chunks' keys
-	sequence uint64 // every batch up to it is in the chunks
-	chunks   uint64
-	bytes    uint64 // of all chunks
+	number   uint64
+	sequence uint64   // every batch up to it is in the chunks
+	written  []uint64 // by chunk, the head last: the number of the checkpoint that wrote it
 }
 
-const checkpointLength = 1 + 4*8
+const checkpointLength = 1 + 2*8 // and the chunks
 
 func (h checkpointHeader) encode() []byte {
-	record := append(make([]byte, 0, checkpointLength), checkpointVersion)
-	for _, n := range [...]uint64{h.number, h.sequence, h.chunks, h.bytes} {
-		record = binary.LittleEndian.AppendUint64(record, n)
+	record := append(make([]byte, 0, checkpointLength+2*len(h.written)), checkpointVersion)
+	record = binary.LittleEndian.AppendUint64(record, h.number)
+	record = binary.LittleEndian.AppendUint64(record, h.sequence)
+	for _, n := range h.written {
+		record = binary.AppendUvarint(record, h.number-n)
 	}
 	return record
 }
 
 func decodeCheckpoint(record []byte) (checkpointHeader, error) {
-	if len(record) != checkpointLength || record[0] != checkpointVersion {
+	if len(record) < checkpointLength || record[0] != checkpointVersion {
 		return checkpointHeader{}, fmt.Errorf("%w: checkpoint header of %d bytes", errRecord, len(record))
 	}
-	field := func(i int) uint64 { return binary.LittleEndian.Uint64(record[1+8*i:]) }
-	return checkpointHeader{number: field(0), sequence: field(1), chunks: field(2), bytes: field(3)}, nil
+	h := checkpointHeader{number: binary.LittleEndian.Uint64(record[1:]), sequence: binary.LittleEndian.Uint64(record[9:])}
+	for rest := record[checkpointLength:]; len(rest) > 0; {
+		age, n := binary.Uvarint(rest)
+		if n <= 0 || age >= h.number {
+			return checkpointHeader{}, fmt.Errorf("%w: chunk %d of checkpoint %d", errRecord, len(h.written), h.number)
+		}
+		h.written = append(h.written, h.number-age)
+		rest = rest[n:]
+	}
+	return h, nil
 }
 
 // encodeVector is the row as little-endian float32s, 4 bytes each.

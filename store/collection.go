@@ -47,6 +47,7 @@ type Collection struct {
 	changed      atomic.Int64 // points changed since the last checkpoint
 	reinserted   int          // vectors inserted at Open, from the log or for a rebuild
 	rebuilt      bool         // Open made the graph from the vectors
+	dropped      bool         // because its checkpoint could not be used
 }
 
 func newCollection(s *Store, name string, record collectionRecord, g *generation) *Collection {

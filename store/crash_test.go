@@ -310,6 +310,9 @@ func (r *crashRun) check(p crashPoint, deeper bool) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.dropped {
+		return errors.New("the crash left a checkpoint that can't be used")
+	}
 	model, err := survivors(ctx, c, p)
 	if err != nil {
 		return err

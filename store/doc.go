@@ -61,7 +61,7 @@
 //	08 c g o         vector: 4 bytes a component, little-endian float32
 //	09 c s           log: what batch s did to the index
 //	0a c g           header of the last checkpoint
-//	0b c g n i       sealed chunk of a checkpoint (see index.Seal)
+//	0b c g n i       chunk i (see index.Seal), as checkpoint n wrote it
 //	0c f r h         cached embedding: f the fingerprint of its space (32), r its
 //	                 role (0 document, 1 query), h the hash of its content (32)
 //	0d n             segment n (8) of the embedding cache: what one Put brought
@@ -74,7 +74,8 @@
 //	            flags 1 (1 text, 2 payload) | [uvarint length, text] | [payload]
 //	state       version 1 | sequence 8 | next 8 | live 8 | digest 16
 //	log         version 1 | for each change: kind 1 (0 inserted, 1 removed) ordinal 4
-//	checkpoint  version 1 | number 8 | sequence 8 | chunks 8 | bytes 8
+//	checkpoint  version 2 | number 8 | sequence 8 | for each chunk, the head
+//	            last: uvarint, how many checkpoints ago it was written
 //	generation  version 1 | nanoseconds since 1970 8 | manifest
 //	cached      version 1 | fingerprint 32 | note 8 | dimension 4 | float32s |
 //	            XXH64 of the key and all before 8

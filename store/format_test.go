@@ -20,7 +20,7 @@ func TestFormatIsPinned(t *testing.T) {
 		[]byte{familySystem, familyCatalog, familyDropped, familyGeneration, familyState, familyDocument, familyOrdinal, familyVector, familyLog, familyCheckpoint, familyChunk},
 		[]int{documentVersion, stateVersion, logVersion, checkpointVersion, generationVersion},
 	)
-	if want := "[1 1] vecino.v1 21 [1 2 3 4 5 6 7 8 9 10 11] [1 1 1 1 1]\n"; got != want {
+	if want := "[1 1] vecino.v1 21 [1 2 3 4 5 6 7 8 9 10 11] [1 1 1 2 1]\n"; got != want {
 		t.Errorf("the format is %s\nwant          %s", got, want)
 	}
 	d := Document{ID: NumID(7), HasText: true, Text: "né", Payload: []byte(`{"a":1}`)}
@@ -34,6 +34,7 @@ func TestFormatIsPinned(t *testing.T) {
 		{"vector key", fmt.Sprintf("%x", vectorKey(1, 2, 3)), "0800000001" + "0000000000000002" + "00000003"},
 		{"vector", fmt.Sprintf("%x", encodeVector([]float32{1, -2})), "0000803f" + "000000c0"},
 		{"state", fmt.Sprintf("%x", state{1, 2, 3, digest{4, 5}}.encode()), "01" + "0100000000000000" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "0500000000000000"},
+		{"checkpoint", fmt.Sprintf("%x", checkpointHeader{number: 300, sequence: 2, written: []uint64{299, 1, 300}}.encode()), "02" + "2c01000000000000" + "0200000000000000" + "01" + "ab02" + "00"},
 		{"log", fmt.Sprintf("%x", encodeLog([]logOp{{ordinal: 1}, {remove: true, ordinal: 2}})), "01" + "0001000000" + "0102000000"},
 	} {
 		if pin.got != pin.want {

@@ -148,14 +148,16 @@ func TestGateReadsFingerprintsOfChunks(t *testing.T) {
 		}
 	}
 	h := one.serving().header
-	chunk, err := get(s.db, chunkKey(two.number, 1, h.number, 0))
+	last := uint32(len(h.written) - 1)
+	chunk, err := get(s.db, chunkKey(two.number, 1, h.number, last))
 	if err != nil || chunk == nil {
 		t.Fatal(err)
 	}
-	if err := s.db.Set(chunkKey(one.number, 1, h.number, 0), chunk, s.sync()); err != nil {
+	if err := s.db.Set(chunkKey(one.number, 1, h.number, last), chunk, s.sync()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := one.loadChunks(ctx, h); !errors.Is(err, index.ErrSpace) || !strings.Contains(err.Error(), "chunk") {
+	source := chunkSource{ctx: ctx, reader: s.db, collection: one.number, generation: 1, header: h}
+	if _, err := loadIndex(one.serving().config, source); !errors.Is(err, index.ErrSpace) || !strings.Contains(err.Error(), "checkpoint") {
 		t.Errorf("a chunk of another space: %v, want ErrSpace", err)
 	}
 }

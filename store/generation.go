@@ -20,6 +20,7 @@ type generation struct {
 	config   index.Config
 	graph    index.Index
 	header   checkpointHeader // of the last committed checkpoint; guarded by Collection.checkpointMu
+	saved    *index.Saved     // what the engine knows of it; nil: nothing; likewise
 }
 
 // generations are those of a collection that writes go to. A change of them is

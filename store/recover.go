@@ -288,15 +288,17 @@ func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error 
 	}
 	c.serving().header = header
 	c.changed.Store(int64(len(tail)))
-	if header.chunks > 0 {
+	if len(header.written) > 0 {
 		err = c.loadCheckpoint(ctx, header, live, tail)
 		if err == nil || ctx.Err() != nil {
 			c.store.log.Debug("store: graph loaded", "collection", c.name, "reinserted", c.reinserted, "duration", time.Since(began))
 			return err
 		}
 		c.store.log.Warn("store: the checkpoint of a graph can't be used; it is built anew from the stored vectors", "collection", c.name, "error", err)
+		c.dropped = true
 	}
 	c.serving().header = checkpointHeader{number: header.number} // whatever its sequence, the next one is due
+	c.serving().saved = nil
 	c.changed.Store(int64(c.state.live))
 	c.rebuilt = c.state.live > 0
 	if err := c.serving().end(); err != nil {
@@ -339,11 +341,15 @@ func (c *Collection) readTail(after uint64) ([]logOp, error) {
 
 // loadCheckpoint makes the graph of a checkpoint and the log behind it.
 func (c *Collection) loadCheckpoint(ctx context.Context, header checkpointHeader, live *roaring.Bitmap, tail []logOp) error {
-	graph, err := c.loadChunks(ctx, header)
+	g := c.serving()
+	graph, err := loadIndex(g.config, chunkSource{ctx: ctx, reader: c.store.db, collection: c.number, generation: g.number, header: header})
 	if err != nil {
 		return err
 	}
-	c.serving().graph = graph
+	g.graph = graph
+	if engine, ok := index.As[index.Incremental](graph); ok {
+		g.saved = engine.Loaded()
+	}
 	fresh := roaring.New()
 	var removed []uint32
 	for _, op := range tail {

@@ -2,26 +2,28 @@ package exact
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"math"
-	"math/rand/v2"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index"
 )
 
-// A payload is rows, little-endian, to its end:
+// The payload of a part is rows, little-endian, to its end:
 //
 //	4 bytes  ordinal
 //	4 x dim  the vector, normalized under cosine
 //
-// An empty index saves one chunk with an empty payload.
+// The head has nothing to add.
 
 // Save writes the live rows; see index.Index. Writers wait only while the table
 // of ordinals is copied.
 func (x *Index) Save(put func(chunk index.Chunk) error) error {
+	return x.SaveAs(compat.EngineExact, put)
+}
+
+// SaveAs is Save under the name of another engine, which keeps its vectors here.
+func (x *Index) SaveAs(engine compat.Engine, put func(chunk index.Chunk) error) error {
 	x.mu.RLock()
 	slabs := x.slabs[:len(x.slabs):len(x.slabs)]
 	live := make([]uint32, 0, len(x.slots))
@@ -37,28 +39,22 @@ func (x *Index) Save(put func(chunk index.Chunk) error) error {
 	x.mu.RUnlock()
 
 	perChunk := max(1, index.ChunkTarget/x.rowBytes())
-	seal := index.Seal{
-		Engine:      compat.EngineExact,
-		Checkpoint:  rand.Uint64(),
-		Count:       max(1, (len(live)+perChunk-1)/perChunk),
-		Fingerprint: x.cfg.Stored,
-	}
+	w := index.NewWriter(x.cfg, engine, func(_ int, chunk index.Chunk) error { return put(chunk) })
 	var payload []byte
-	for ; seal.Number < seal.Count; seal.Number++ {
-		from := seal.Number * perChunk
-		to := min(from+perChunk, len(live))
+	for from := 0; from < len(live); from += perChunk {
 		payload = payload[:0]
-		for i := from; i < to; i++ {
+		for i := from; i < min(from+perChunk, len(live)); i++ {
 			payload = binary.LittleEndian.AppendUint32(payload, ordinals[i])
 			for _, f := range x.vector(slabs, live[i]) {
 				payload = binary.LittleEndian.AppendUint32(payload, math.Float32bits(f))
 			}
 		}
-		if err := put(seal.Close(payload)); err != nil {
+		if err := w.Part(payload); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := w.Head(nil)
+	return err
 }
 
 func (x *Index) rowBytes() int { return 4 + 4*x.cfg.Dimension }
@@ -66,23 +62,28 @@ func (x *Index) rowBytes() int { return 4 + 4*x.cfg.Dimension }
 // Load reads what Save wrote for the same space. A damaged checkpoint is
 // index.ErrCorrupt, one of another space index.ErrSpace.
 func Load(cfg index.Config, source index.Source) (*Index, error) {
+	return LoadAs(cfg, compat.EngineExact, source)
+}
+
+// LoadAs is Load of what SaveAs wrote.
+func LoadAs(cfg index.Config, engine compat.Engine, source index.Source) (*Index, error) {
 	x, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	r := index.NewChunkReader(x.cfg, compat.EngineExact, source)
-	for {
-		payload, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return x, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := x.read(payload); err != nil {
+	r, err := index.NewReader(x.cfg, engine, source)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Head()) != 0 {
+		return nil, fmt.Errorf("%w: %d bytes in the head", index.ErrCorrupt, len(r.Head()))
+	}
+	for i := range r.Sums() {
+		if err := r.Part(i, x.read); err != nil {
 			return nil, err
 		}
 	}
+	return x, nil
 }
 
 // read appends the rows of one payload. The index is not shared yet.

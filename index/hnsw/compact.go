@@ -37,6 +37,7 @@ func (g *Graph) Compact(ctx context.Context) error {
 	if n.core.sampled() {
 		_ = n.core.encodeAll()
 	}
+	n.core.born = g.epoch.Load()
 	g.core.Store(n.core)
 	return nil
 }
@@ -64,7 +65,7 @@ func (g *Graph) succeed() (*successor, error) {
 	g.writers.Lock()
 	defer g.writers.Unlock()
 	old := g.core.Load()
-	c, err := newCore(g.cfg, book, int(old.live.Load())+firstNodes, 0)
+	c, err := newCore(g.cfg, &g.epoch, book, int(old.live.Load())+firstNodes, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +83,13 @@ const share = 3
 func (n *successor) insert(ordinal uint32, vector []float32) {
 	n.roomFor(func() bool { return n.core.insert(ordinal, vector) })
 	n.copySome(share)
+}
+
+// remove deletes what a writer has deleted from the old graph.
+func (n *successor) remove(ordinal uint32) {
+	n.room.RLock()
+	defer n.room.RUnlock()
+	n.core.remove(ordinal)
 }
 
 // roomFor repeats an insert with more room until it succeeds. Without room the

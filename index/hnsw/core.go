@@ -49,6 +49,10 @@ type arrays struct {
 	levels   []uint8
 	ordinals []uint32 // atomic: a scan may meet a node before it is written
 	twins    []uint32 // atomic
+	dead     []uint32 // atomic: one bit a node; see bury
+
+	touched touched
+	shift   uint // of ranges; see touched
 }
 
 // bytesFor is the region that arrays of these capacities take.
@@ -58,7 +62,7 @@ func (a *arrays) bytesFor(nodes, blocks int) int {
 		vectors = arena.Size[uint8](nodes*b.CodeBytes()) + arena.Size[uint8](nodes*b.FineBytes()) + arena.Size[float32](nodes*b.Params())
 	}
 	return vectors + arena.Size[uint32](nodes*a.strideB) +
-		arena.Size[uint32](blocks*a.strideU) + 3*arena.Size[uint32](nodes) + arena.Size[uint8](nodes)
+		arena.Size[uint32](blocks*a.strideU) + 3*arena.Size[uint32](nodes) + arena.Size[uint32](words(nodes)) + arena.Size[uint8](nodes)
 }
 
 // newArrays makes empty arrays for at least this many nodes and blocks.
@@ -95,10 +99,14 @@ func newArrays(book *quant.Book, dim, m, nodes, blocks int) (*arrays, error) {
 	a.upperAt = arena.Slice[uint32](region, a.capacity)
 	a.ordinals = arena.Slice[uint32](region, a.capacity)
 	a.twins = arena.Slice[uint32](region, a.capacity)
+	a.dead = arena.Slice[uint32](region, words(a.capacity))
 	a.levels = arena.Slice[uint8](region, a.capacity)
 	if nodes*a.vectorBytes() >= hugeBytes {
 		a.adviseHuge()
 	}
+	a.shift = a.rangeShift()
+	a.touched.rows = make([]atomic.Uint64, a.ranges(a.capacity))
+	a.touched.nodes = make([]atomic.Uint64, a.ranges(a.capacity))
 	return a, nil
 }
 
@@ -152,15 +160,18 @@ type core struct {
 	unfit   atomic.Int64  // and of these, those that it fits badly
 	misfits atomic.Uint64 // float64 bits: their share of what the book was chosen for
 
+	epoch *atomic.Uint64 // the graph's; see touched
+	born  uint64         // the epoch in which this core began to serve, or its rows were encoded; guarded by the writers' lock
+
 	scratch sync.Pool // of *scratch
 }
 
-func newCore(cfg index.Config, book *quant.Book, nodes, blocks int) (*core, error) {
+func newCore(cfg index.Config, epoch *atomic.Uint64, book *quant.Book, nodes, blocks int) (*core, error) {
 	a, err := newArrays(book, cfg.Dimension, cfg.Build.M, nodes, blocks)
 	if err != nil {
 		return nil, err
 	}
-	c := &core{cfg: cfg, measure: measure.Of(cfg.Metric)}
+	c := &core{cfg: cfg, measure: measure.Of(cfg.Metric), epoch: epoch}
 	c.arrays.Store(a)
 	c.scratch.New = func() any { return newScratch(cfg) }
 	return c, nil
@@ -223,6 +234,13 @@ func (c *core) replace(a, old *arrays, n int) {
 	copy(a.levels, old.levels[:n])
 	copy(a.ordinals, old.ordinals[:n])
 	copy(a.twins, old.twins[:n])
+	copy(a.dead, old.dead[:words(n)])
+	if a.shift == old.shift {
+		for i := range a.ranges(n) {
+			a.touched.rows[i].Store(old.touched.rows[i].Load())
+			a.touched.nodes[i].Store(old.touched.nodes[i].Load())
+		}
+	}
 	c.huge = false
 	c.arrays.Store(a)
 }

@@ -192,6 +192,7 @@ func (c *core) encodeAll() error {
 	}
 	c.misfits.Store(math.Float64bits(float64(unfit) / float64(n)))
 	c.replace(a, old, n)
+	c.born = c.epoch.Load()
 	return nil
 }
 
@@ -247,8 +248,13 @@ func (c *core) copyAbsent(from *arrays, node, ordinal uint32) (id uint32, ok boo
 		// To the bit: what was encoded once is not encoded again.
 		s.own.record.Copy(from.book.Row(from.rows, node))
 	}
-	if id, ok = c.add(a, s, ordinal); ok && c.table.CompareAndSwap(ordinal, 0, id+1) {
-		c.live.Add(1)
+	if id, ok = c.add(a, s, ordinal); !ok {
+		return 0, false
 	}
-	return id, ok
+	if c.table.CompareAndSwap(ordinal, 0, id+1) {
+		c.live.Add(1)
+	} else {
+		c.bury(id)
+	}
+	return id, true
 }

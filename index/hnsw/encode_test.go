@@ -3,7 +3,6 @@ package hnsw
 import (
 	"context"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -403,14 +402,7 @@ func TestCheckpointOfAnotherEncodingIsRefused(t *testing.T) {
 	}
 	load := func(encoding compat.Encoding, chunks []index.Chunk) error {
 		_, space := newEncoded(t, encoding, dim, compat.MetricL2)
-		_, err := Load(space.Config, func() (index.Chunk, error) {
-			if len(chunks) == 0 {
-				return nil, io.EOF
-			}
-			c := chunks[0]
-			chunks = chunks[1:]
-			return c, nil
-		})
+		_, err := Load(space.Config, index.Chunks(chunks))
 		return err
 	}
 	every := append([]compat.Encoding{compat.EncodingF32}, coded...)

@@ -9,7 +9,7 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// Graph is the engine: an index.Index and an index.Compacter.
+// Graph is the engine: an index.Incremental and an index.Compacter.
 type Graph struct {
 	cfg  index.Config
 	core atomic.Pointer[core]
@@ -19,14 +19,18 @@ type Graph struct {
 	// writers is shared by inserts and deletes; growing, the snapshot of Save,
 	// and the beginning and the end of Compact hold it alone.
 	writers sync.RWMutex
+	// epoch counts snapshots; see touched.
+	epoch atomic.Uint64
+	// loaded is the checkpoint that the graph was loaded from.
+	loaded *index.Saved
 	// compacting lets one Compact run at a time, and no change of encoding
 	// beside it. It is taken before writers.
 	compacting sync.Mutex
 }
 
 var (
-	_ index.Index     = (*Graph)(nil)
-	_ index.Compacter = (*Graph)(nil)
+	_ index.Incremental = (*Graph)(nil)
+	_ index.Compacter   = (*Graph)(nil)
 )
 
 // New makes an empty graph.
@@ -35,11 +39,12 @@ func New(cfg index.Config) (*Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c, err := newCore(cfg, nil, 0, 0)
+	g := &Graph{cfg: cfg}
+	g.epoch.Store(1)
+	c, err := newCore(cfg, &g.epoch, nil, 0, 0)
 	if err != nil {
 		return nil, err
 	}
-	g := &Graph{cfg: cfg}
 	g.core.Store(c)
 	return g, nil
 }
@@ -106,15 +111,16 @@ func (g *Graph) Delete(ordinals []uint32) {
 	for _, ordinal := range ordinals {
 		c.remove(ordinal)
 		if n != nil {
-			n.core.remove(ordinal)
+			n.remove(ordinal)
 		}
 	}
 }
 
 func (c *core) remove(ordinal uint32) {
-	if c.table.Swap(ordinal, 0) != 0 {
+	if link := c.table.Swap(ordinal, 0); link != 0 {
 		c.live.Add(-1)
 		c.changed.Add(1)
+		c.bury(link - 1)
 	}
 }
 

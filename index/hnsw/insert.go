@@ -35,6 +35,7 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 		return 0, false
 	}
 	s.target.prepare(a)
+	c.wrote(a, id)
 	a.write(s, id)
 	atomic.StoreUint32(&a.ordinals[id], ordinal)
 
@@ -78,11 +79,13 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 
 // publish makes a node the one of its ordinal.
 func (c *core) publish(ordinal, id uint32) {
-	if c.table.Swap(ordinal, id+1) == 0 {
+	old := c.table.Swap(ordinal, id+1)
+	if old == 0 {
 		c.live.Add(1)
 		return
 	}
 	c.changed.Add(1)
+	c.bury(old - 1)
 }
 
 // retract deletes an ordinal if a node is still the one that it has.
@@ -90,6 +93,7 @@ func (c *core) retract(ordinal, id uint32) {
 	if c.table.CompareAndSwap(ordinal, id+1, 0) {
 		c.live.Add(-1)
 		c.changed.Add(1)
+		c.bury(id)
 	}
 }
 
@@ -131,6 +135,7 @@ func (c *core) findEqual(a *arrays, s *scratch) (id uint32, ok bool) {
 // hang makes a node the twin of an equal one.
 func (c *core) hang(a *arrays, equal, id uint32) {
 	a.levels[id] = twin
+	c.linked(a, equal)
 	mu := c.lock(equal)
 	mu.Lock()
 	defer mu.Unlock()
@@ -141,6 +146,7 @@ func (c *core) hang(a *arrays, equal, id uint32) {
 // connect adds a link from a node to a new one; when the block is full, the
 // diverse ones of all of them stay.
 func (c *core) connect(a *arrays, s *scratch, node uint32, level int, added uint32) {
+	c.linked(a, node)
 	mu := c.lock(node)
 	mu.Lock()
 	defer mu.Unlock()

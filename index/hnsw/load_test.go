@@ -3,9 +3,7 @@ package hnsw
 import (
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/vecino-db/vecino/compat"
@@ -48,25 +46,12 @@ func believeNothing(t *testing.T, encoding compat.Encoding, n, changes int) {
 
 	refused := 0
 	for range changes {
-		chunks := slices.Clone(good)
-		i := rng.IntN(len(chunks))
-		seal, payload, err := index.Unseal(chunks[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		payload = slices.Clone(payload)
+		i := rng.IntN(len(good))
+		payload := indextest.Payload(good, i)
 		for range 1 + rng.IntN(2) {
 			payload[rng.IntN(len(payload))] = [...]byte{0, 1, 0xff, byte(rng.Uint32()), byte(rng.Uint32N(uint32(n)))}[rng.IntN(5)]
 		}
-		chunks[i] = seal.Close(payload)
-		loaded, err := Load(space.Config, func() (index.Chunk, error) {
-			if len(chunks) == 0 {
-				return nil, io.EOF
-			}
-			c := chunks[0]
-			chunks = chunks[1:]
-			return c, nil
-		})
+		loaded, err := Load(space.Config, index.Chunks(indextest.Reseal(good, i, payload)))
 		if err != nil {
 			if !errors.Is(err, index.ErrCorrupt) {
 				t.Fatalf("changed chunk: %v", err)

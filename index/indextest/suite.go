@@ -3,7 +3,6 @@ package indextest
 import (
 	"context"
 	"errors"
-	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -47,6 +46,7 @@ func Run(t *testing.T, e Engine) {
 	t.Run("concurrency", e.testConcurrency)
 	t.Run("checkpoint", e.testCheckpoint)
 	t.Run("checkpoint beside writers", e.testCheckpointBesideWriters)
+	t.Run("incremental checkpoint", e.testIncremental)
 	t.Run("damage", e.testDamage)
 }
 
@@ -55,6 +55,7 @@ func Run(t *testing.T, e Engine) {
 func RunConcurrent(t *testing.T, e Engine) {
 	t.Run("concurrency", e.testConcurrency)
 	t.Run("checkpoint beside writers", e.testCheckpointBesideWriters)
+	t.Run("incremental checkpoint", e.testIncremental)
 }
 
 // seed of all generators of the suite.
@@ -385,17 +386,5 @@ func (e Engine) testContext(t *testing.T) {
 	}
 	if s := b.index.Stats(); s.Live != n {
 		t.Errorf("stats: %+v", s)
-	}
-}
-
-// source hands out chunks.
-func source(chunks []index.Chunk) index.Source {
-	return func() (index.Chunk, error) {
-		if len(chunks) == 0 {
-			return nil, io.EOF
-		}
-		c := chunks[0]
-		chunks = chunks[1:]
-		return c, nil
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -171,15 +170,13 @@ func BenchmarkAnn(b *testing.B) {
 // annGraph builds the graph, or loads the one of an earlier run.
 func annGraph(b *testing.B, space *indextest.Space, rows []float32, n int) index.Index {
 	if data, err := os.ReadFile(*annSaved); err == nil && *annSaved != "" {
-		x, err := hnsw.Load(space.Config, func() (index.Chunk, error) {
-			if len(data) == 0 {
-				return nil, io.EOF
-			}
+		var chunks index.Chunks
+		for len(data) > 0 {
 			size := binary.LittleEndian.Uint64(data)
-			chunk := data[8 : 8+size]
+			chunks = append(chunks, data[8:8+size])
 			data = data[8+size:]
-			return chunk, nil
-		})
+		}
+		x, err := hnsw.Load(space.Config, chunks)
 		if err != nil {
 			b.Fatal(err)
 		}
