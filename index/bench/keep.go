@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,33 +52,63 @@ func save(x index.Index, path string) (err error) {
 	return nil
 }
 
-// chunks reads what save wrote.
+// kept is where the chunks are that save wrote.
+type kept struct {
+	file   *os.File
+	places []place
+}
+
+type place struct{ at, length int64 }
+
+// chunks finds what save wrote.
 func chunks(f *os.File) (index.Source, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	left := info.Size()
-	r := bufio.NewReaderSize(f, 1<<20)
-	return func() (index.Chunk, error) {
-		if left == 0 {
-			return nil, io.EOF
-		}
+	k := kept{file: f}
+	for at := int64(0); at < info.Size(); {
 		var length [8]byte
-		if _, err := io.ReadFull(r, length[:]); err != nil {
+		if _, err := f.ReadAt(length[:], at); err != nil {
 			return nil, fmt.Errorf("%w: %w", index.ErrCorrupt, err)
 		}
+		at += 8
 		n := binary.LittleEndian.Uint64(length[:])
-		if left -= 8; left < 0 || n > uint64(left) {
-			return nil, fmt.Errorf("%w: a chunk of %d bytes where %d are left", index.ErrCorrupt, n, left)
+		if n > uint64(info.Size()-at) {
+			return nil, fmt.Errorf("%w: a chunk of %d bytes where %d are left", index.ErrCorrupt, n, info.Size()-at)
 		}
-		left -= int64(n)
-		chunk := make([]byte, n)
-		if _, err := io.ReadFull(r, chunk); err != nil {
-			return nil, fmt.Errorf("%w: %w", index.ErrCorrupt, err)
-		}
-		return chunk, nil
-	}, nil
+		k.places = append(k.places, place{at, int64(n)})
+		at += int64(n)
+	}
+	return k, nil
+}
+
+// Head is the last chunk.
+func (k kept) Head() (index.Chunk, error) {
+	return k.chunk(len(k.places) - 1)
+}
+
+// Part is a chunk before it.
+func (k kept) Part(number int, use func(index.Chunk) error) error {
+	if number >= len(k.places)-1 {
+		return fmt.Errorf("%w: part %d of %d", index.ErrCorrupt, number, len(k.places)-1)
+	}
+	chunk, err := k.chunk(number)
+	if err != nil {
+		return err
+	}
+	return use(chunk)
+}
+
+func (k kept) chunk(i int) (index.Chunk, error) {
+	if i < 0 {
+		return nil, fmt.Errorf("%w: an empty file", index.ErrCorrupt)
+	}
+	chunk := make(index.Chunk, k.places[i].length)
+	if _, err := k.file.ReadAt(chunk, k.places[i].at); err != nil {
+		return nil, err
+	}
+	return chunk, nil
 }
 
 // Kept is NewBuilt that looks for the graph in a directory first, and leaves it
