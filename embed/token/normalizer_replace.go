@@ -17,15 +17,36 @@ type replace struct {
 func newReplace(f *fields) (normalizer, error) {
 	var n replace
 	f.need("content", &n.content)
+	var p struct{ String, Regex string }
+	if json.Unmarshal(f.members["pattern"], &p) == nil && p.String == "" && p.Regex == CamelBoundary {
+		n.find = camelBoundaries
+		return n, f.fail()
+	}
 	var err error
 	if n.find, err = f.pattern("pattern"); err != nil {
 		return nil, err
 	}
-	var p struct{ String string }
 	if json.Unmarshal(f.members["pattern"], &p) == nil && len(p.String) == 1 && p.String[0] < utf8.RuneSelf {
 		n.char = p.String
 	}
 	return n, f.fail()
+}
+
+// CamelBoundary is the one pattern of nothing but look-around that a Replace
+// normalizer may have: the place where a capital follows a small letter or a
+// digit. With a space for content it takes identifiers apart.
+const CamelBoundary = `(?<=[a-z0-9])(?=[A-Z])`
+
+// camelBoundaries marks the places of CamelBoundary.
+func camelBoundaries(to []mark, b []byte) []mark {
+	for i := 1; i < len(b); i++ {
+		if c := b[i]; 'A' <= c && c <= 'Z' {
+			if p := b[i-1]; 'a' <= p && p <= 'z' || '0' <= p && p <= '9' {
+				to = append(to, mark{i, i, true})
+			}
+		}
+	}
+	return to
 }
 
 func (n replace) normalize(t *text) {
@@ -36,6 +57,12 @@ func (n replace) normalize(t *text) {
 	t.begin()
 	at := 0
 	for _, m := range t.marks {
+		if m.from == m.to { // a boundary
+			t.keep(at, m.from)
+			t.put(m.from, m.from, n.content)
+			at = m.to
+			continue
+		}
 		if m.to-m.from == 1 && len(n.content) == 1 && t.b[m.from] == n.content[0] {
 			continue // it is there already
 		}

@@ -13,7 +13,8 @@ import (
 // time. The differences are translated: \s, \d and \w know Unicode, groups
 // don't capture, and the one look-ahead in use, `\s+(?!\S)` before `|\s+`, which
 // leaves the last space of several to the word that follows. What can't be
-// expressed is refused.
+// expressed is refused. (A Replace normalizer has one pattern more:
+// CamelBoundary.)
 
 // unicodeSpace is Unicode's White_Space as the inside of a class.
 const unicodeSpace = `\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}`
