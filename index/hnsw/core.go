@@ -43,10 +43,12 @@ type arrays struct {
 	vectors []float32   // without a book
 	rows    quant.Slabs // with one
 
-	base     []uint32
-	upper    []uint32
-	upperAt  []uint32
-	levels   []uint8
+	base    []uint32
+	upper   []uint32
+	upperAt []uint32
+	levels  []uint8
+	// settled links of a block of base, the first ones, don't cover each other.
+	settled  []uint8
 	ordinals []uint32 // atomic: a scan may meet a node before it is written
 	twins    []uint32 // atomic
 	dead     []uint32 // atomic: one bit a node; see bury
@@ -62,7 +64,7 @@ func (a *arrays) bytesFor(nodes, blocks int) int {
 		vectors = arena.Size[uint8](nodes*b.CodeBytes()) + arena.Size[uint8](nodes*b.FineBytes()) + arena.Size[float32](nodes*b.Params())
 	}
 	return vectors + arena.Size[uint32](nodes*a.strideB) +
-		arena.Size[uint32](blocks*a.strideU) + 3*arena.Size[uint32](nodes) + arena.Size[uint32](words(nodes)) + arena.Size[uint8](nodes)
+		arena.Size[uint32](blocks*a.strideU) + 3*arena.Size[uint32](nodes) + arena.Size[uint32](words(nodes)) + 2*arena.Size[uint8](nodes)
 }
 
 // newArrays makes empty arrays for at least this many nodes and blocks.
@@ -101,6 +103,7 @@ func newArrays(book *quant.Book, dim, m, nodes, blocks int) (*arrays, error) {
 	a.twins = arena.Slice[uint32](region, a.capacity)
 	a.dead = arena.Slice[uint32](region, words(a.capacity))
 	a.levels = arena.Slice[uint8](region, a.capacity)
+	a.settled = arena.Slice[uint8](region, a.capacity)
 	if nodes*a.vectorBytes() >= hugeBytes {
 		a.adviseHuge()
 	}
@@ -232,6 +235,7 @@ func (c *core) replace(a, old *arrays, n int) {
 	copy(a.upper, old.upper[:c.blocks*old.strideU])
 	copy(a.upperAt, old.upperAt[:n])
 	copy(a.levels, old.levels[:n])
+	copy(a.settled, old.settled[:n])
 	copy(a.ordinals, old.ordinals[:n])
 	copy(a.twins, old.twins[:n])
 	copy(a.dead, old.dead[:words(n)])
@@ -262,7 +266,7 @@ func (c *core) stats() index.Stats {
 	// Live first comes down when a delete runs beside.
 	live := min(int(c.live.Load()), nodes)
 	s := index.Stats{Live: live, Deleted: nodes - live, Bytes: c.table.Bytes()}
-	s.Bytes += int64(nodes)*int64(a.vectorBytes()+4*a.strideB+13) + int64(blocks)*int64(4*a.strideU)
+	s.Bytes += int64(nodes)*int64(a.vectorBytes()+4*a.strideB+14) + int64(blocks)*int64(4*a.strideU)
 	s.Drifted = a.book != nil && c.drifted()
 	if e := c.entry.Load(); e != 0 {
 		s.Levels = int(e>>32) + 1

@@ -66,37 +66,6 @@ func (c *core) pairs(dst []float32, a *arrays, s *scratch, id uint32, ids []uint
 	}
 }
 
-// choose is diversify over nodes, whatever their encoding. Rows that can't be
-// compared with each other where they are get staged first, and their keys are
-// computed anew.
-func (c *core) choose(a *arrays, s *scratch, id uint32, items []item, limit, fill int) []uint32 {
-	if a.book == nil || !a.book.Stages() {
-		return c.diversify(a, s, id, items, limit, fill)
-	}
-	n := len(items)
-	for len(s.order) <= n {
-		s.order = append(s.order, uint32(len(s.order)))
-		s.keys = append(s.keys, 0)
-	}
-	s.staged = s.staged[:0]
-	for _, it := range items {
-		s.staged = append(s.staged, it.id())
-	}
-	s.staged = append(s.staged, id)
-	a.book.Stage(&s.stage, a.rows, s.staged)
-	c.pairs(s.keys[:n], a, s, uint32(n), s.order[:n])
-	s.rows = s.rows[:0]
-	for i, raw := range s.keys[:n] {
-		s.rows = append(s.rows, newItem(c.measure.Key(raw), uint32(i)))
-	}
-	nearestFirst(s.rows)
-	chosen := c.diversify(a, s, uint32(n), s.rows, limit, fill)
-	for i, row := range chosen {
-		chosen[i] = s.staged[row]
-	}
-	return chosen
-}
-
 // decode writes the vector of a node to v.
 func (a *arrays) decode(v []float32, id uint32) {
 	if a.book == nil {

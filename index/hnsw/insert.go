@@ -5,8 +5,6 @@ import (
 	"math"
 	"runtime"
 	"sync/atomic"
-
-	"github.com/vecino-db/vecino/compat"
 )
 
 // insert adds one vector as its owner gave it. It reports false when there is
@@ -61,7 +59,11 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 		if l == 0 {
 			limit, fill = a.strideB, a.strideB*7/8
 		}
-		s.levels[l] = append(s.levels[l][:0], c.choose(a, s, id, found, limit, fill)...)
+		chosen, diverse := c.choose(a, s, id, candidates{items: found, nearly: true, limit: limit, fill: fill})
+		s.levels[l] = append(s.levels[l][:0], chosen...)
+		if l == 0 {
+			a.settled[id] = uint8(min(diverse, 255))
+		}
 	}
 	for l := top; l >= 0; l-- {
 		storeLinks(a.block(id, l), s.levels[l])
@@ -165,12 +167,26 @@ func (c *core) connect(a *arrays, s *scratch, node uint32, level int, added uint
 	if a.book == nil || !a.book.Stages() {
 		c.pairs(s.raw[:n], a, s, node, s.ids[:n])
 	}
+	settled := 0
+	if level == 0 {
+		settled = int(a.settled[node])
+	}
 	s.items = s.items[:0]
 	for i, neighbour := range s.ids[:n] {
-		s.items = append(s.items, newItem(c.measure.Key(s.raw[i]), neighbour))
+		it := newItem(c.measure.Key(s.raw[i]), neighbour)
+		if i < settled {
+			it |= 1
+		}
+		s.items = append(s.items, it)
 	}
-	nearestFirst(s.items)
-	storeLinks(block, c.choose(a, s, node, s.items, len(block), 0))
+	if a.book == nil || !a.book.Stages() {
+		nearestFirst(s.items)
+	}
+	chosen, diverse := c.choose(a, s, node, candidates{items: s.items, known: true, limit: len(block)})
+	storeLinks(block, chosen)
+	if level == 0 {
+		a.settled[node] = uint8(min(diverse, 255))
+	}
 }
 
 // storeLinks rewrites a block whose lock the caller has.
@@ -181,68 +197,4 @@ func storeLinks(block, nodes []uint32) {
 	for i := len(nodes); i < len(block) && block[i] != 0; i++ {
 		atomic.StoreUint32(&block[i], 0)
 	}
-}
-
-// diversify picks neighbours of a row (see pairs) from items, which hold rows and
-// how near they are to it, nearest first: Algorithm 4 of the paper. A node is left
-// out when it is nearer to one that was picked than to the node. At most
-// limit are picked; when they are fewer than fill, the nearest of those left
-// out make up for it. The result is s.chosen.
-//
-// Among nodes that are the same up to rounding, nearness is noise: they would
-// fill the block, or cover everything else by chance. A quarter of the block is
-// theirs, and they cover nothing.
-func (c *core) diversify(a *arrays, s *scratch, id uint32, items []item, limit, fill int) []uint32 {
-	s.chosen, s.covers, s.pruned = s.chosen[:0], s.covers[:0], s.pruned[:0]
-	from, to := c.blur(a, s, id)
-	for _, it := range items {
-		if len(s.chosen) == limit {
-			break
-		}
-		blurred := it.key() >= from && it.key() <= to
-		switch {
-		case blurred && len(s.chosen)-len(s.covers) < limit/4:
-			s.chosen = append(s.chosen, it.id())
-		case !blurred && !c.covered(a, s, it):
-			s.chosen = append(s.chosen, it.id())
-			s.covers = append(s.covers, it.id())
-		case len(s.pruned) < fill:
-			s.pruned = append(s.pruned, it.id())
-		}
-	}
-	if missing := fill - len(s.chosen); missing > 0 {
-		s.chosen = append(s.chosen, s.pruned[:min(missing, len(s.pruned))]...)
-	}
-	return s.chosen
-}
-
-// blur is the range of keys of what is equal to a node up to rounding. Squared
-// distances are sums of small terms there, and need none: it is empty.
-func (c *core) blur(a *arrays, s *scratch, id uint32) (from, to uint32) {
-	rounding := float32(2e-6)
-	if c.cfg.Metric == compat.MetricL2 {
-		return 1, 0
-	}
-	if a.book != nil {
-		rounding = a.book.Blur()
-	}
-	s.self[0] = id
-	c.pairs(s.compare[:1], a, s, id, s.self[:])
-	self := s.compare[0]
-	return c.measure.Key(self * (1 + rounding)), c.measure.Key(self * (1 - rounding))
-}
-
-// covered reports whether a node is nearer to one of s.covers than its key says.
-func (c *core) covered(a *arrays, s *scratch, it item) bool {
-	for rest := s.covers; len(rest) > 0; {
-		n := min(len(rest), len(s.compare))
-		c.pairs(s.compare[:n], a, s, it.id(), rest[:n])
-		for _, raw := range s.compare[:n] {
-			if c.measure.Key(raw) < it.key() {
-				return true
-			}
-		}
-		rest = rest[n:]
-	}
-	return false
 }

@@ -32,8 +32,9 @@ type scratch struct {
 	best       index.TopK // hits of the answer
 	search     search     // here, so that it needs no memory of its own
 
-	chosen  []uint32 // of diversify
+	chosen  []uint32 // of choose
 	covers  []uint32 // of these, those that cover others
+	fresh   []uint32 // of these, those that were not known to be diverse
 	pruned  []uint32
 	items   []item
 	levels  [maxLevel + 1][]uint32 // the neighbours chosen for each level

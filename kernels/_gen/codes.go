@@ -11,6 +11,7 @@ import (
 // bits, and against codes of 4 bits.
 func codeDots(g *amd64) {
 	words := g.wordTable()
+	fetchRows(g)
 	for _, bits := range []int{256, 512} {
 		g.bits = bits
 		for _, keys := range []bool{false, true} {
@@ -423,4 +424,28 @@ func decodeNibbles(g *amd64) {
 	g.DECQ(blocks)
 	g.JNZ(operand.LabelRef("block"))
 	g.ret()
+}
+
+// fetchRows writes the kernel that only prefetches.
+func fetchRows(g *amd64) {
+	g.fn("fetchRows", "func(slab *uint8, rows *uint32, size, stride, n int)",
+		"prefetches size bytes of each of n rows of slab; size and n are positive.")
+	list, n := g.load("rows"), g.load("n")
+	g.Label("row")
+	row, at := g.GP64(), g.GP64()
+	g.MOVL(mem(list, 0), row.As32())
+	g.IMULQ(g.addr("stride"), row)
+	g.ADDQ(g.addr("slab"), row)
+	g.MOVQ(g.addr("size"), at)
+	g.DECQ(at)
+	g.Comment("From the last byte back in steps of a line, then the first byte, whose line may be another")
+	g.Label("line")
+	g.PREFETCHT0(indexed(row, at, 0))
+	g.SUBQ(operand.Imm(64), at)
+	g.JG(operand.LabelRef("line"))
+	g.PREFETCHT0(mem(row, 0))
+	g.ADDQ(operand.Imm(4), list)
+	g.DECQ(n)
+	g.JNZ(operand.LabelRef("row"))
+	g.RET()
 }

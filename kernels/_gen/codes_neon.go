@@ -7,6 +7,32 @@ import "fmt"
 func codesNEON(g *neon) {
 	u8NEON(g)
 	nibbleNEON(g)
+	fetchNEON(g)
+}
+
+// fetchNEON only prefetches: from the last byte of a row back in steps of a line,
+// then its first byte.
+func fetchNEON(g *neon) {
+	g.fn("fetchRows", "(slab *uint8, rows *uint32, size, stride, n int)", 40, "prefetches size bytes of each of n rows of slab; size and n are positive.")
+	g.op("MOVD slab+0(FP), R0")
+	g.op("MOVD rows+8(FP), R1")
+	g.op("MOVD size+16(FP), R2")
+	g.op("MOVD stride+24(FP), R3")
+	g.op("MOVD n+32(FP), R4")
+	g.op("SUB $1, R2, R2")
+	g.label("row")
+	g.op("MOVWU.P 4(R1), R5")
+	g.op("MADD R5, R0, R3, R6")
+	g.op("MOVD R2, R7")
+	g.label("line")
+	g.op("ADD R6, R7, R8")
+	g.op("PRFM (R8), PLDL1KEEP")
+	g.op("SUBS $64, R7, R7")
+	g.op("BGT line")
+	g.op("PRFM (R6), PLDL1KEEP")
+	g.op("SUBS $1, R4, R4")
+	g.op("BNE row")
+	g.op("RET")
 }
 
 // extend widens the lower (or upper) 8 bytes to 16-bit lanes.

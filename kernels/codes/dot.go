@@ -45,6 +45,14 @@ func NibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) 
 	}
 }
 
+// Fetch asks for size bytes of rows of slab, which are about to be read, to be
+// brought near the processor.
+func Fetch(slab []uint8, stride, size int, rows []uint32) {
+	if check("Fetch", len(rows), size, len(slab), stride, rows) {
+		fetch(slab, stride, size, rows)
+	}
+}
+
 // checkBlocks panics on a query that ends within a block.
 func checkBlocks(op string, q []int8) {
 	if len(q)%Block != 0 {

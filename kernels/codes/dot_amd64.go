@@ -123,6 +123,12 @@ func nibbleKeys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32,
 	}
 }
 
+func fetch(slab []uint8, stride, size int, rows []uint32) {
+	if cpu.Active() != cpu.Generic {
+		fetchRows(&slab[0], &rows[0], size, stride, len(rows))
+	}
+}
+
 // decodeBlocks decodes whole blocks and gives their number.
 func decodeBlocks(dst, code, fine []uint8, origin []float32, bound, step, fineStep float32) int {
 	blocks := len(dst) / Block

@@ -22,6 +22,30 @@ DATA wordMasks<>+56(SB)/4, $0xffffffff
 DATA wordMasks<>+60(SB)/4, $0xffffffff
 GLOBL wordMasks<>(SB), RODATA|NOPTR, $64
 
+// func fetchRows(slab *uint8, rows *uint32, size int, stride int, n int)
+// Requires: MMX+
+TEXT ·fetchRows(SB), NOSPLIT, $0-40
+	MOVQ rows+8(FP), AX
+	MOVQ n+32(FP), CX
+
+row:
+	MOVL  (AX), DX
+	IMULQ stride+24(FP), DX
+	ADDQ  slab+0(FP), DX
+	MOVQ  size+16(FP), BX
+	DECQ  BX
+
+	// From the last byte back in steps of a line, then the first byte, whose line may be another
+line:
+	PREFETCHT0 (DX)(BX*1)
+	SUBQ       $0x40, BX
+	JG         line
+	PREFETCHT0 (DX)
+	ADDQ       $0x04, AX
+	DECQ       CX
+	JNZ        row
+	RET
+
 // func u8RowsAVX2(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, flip uint32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·u8RowsAVX2(SB), NOSPLIT, $0-60

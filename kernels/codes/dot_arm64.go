@@ -49,5 +49,11 @@ func nibbleKeys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32,
 	}
 }
 
+func fetch(slab []uint8, stride, size int, rows []uint32) {
+	if cpu.Active() != cpu.Generic {
+		fetchRows(&slab[0], &rows[0], size, stride, len(rows))
+	}
+}
+
 // decodeBlocks has no kernel here.
 func decodeBlocks(_, _, _ []uint8, _ []float32, _, _, _ float32) int { return 0 }

@@ -118,3 +118,25 @@ blocks:
 	ADDW R3, R5, R5
 	MOVW R5, ret+24(FP)
 	RET
+
+// func fetchRows(slab *uint8, rows *uint32, size, stride, n int)
+TEXT ·fetchRows(SB), NOSPLIT, $0-40
+	MOVD slab+0(FP), R0
+	MOVD rows+8(FP), R1
+	MOVD size+16(FP), R2
+	MOVD stride+24(FP), R3
+	MOVD n+32(FP), R4
+	SUB $1, R2, R2
+row:
+	MOVWU.P 4(R1), R5
+	MADD R5, R0, R3, R6
+	MOVD R2, R7
+line:
+	ADD R6, R7, R8
+	PRFM (R8), PLDL1KEEP
+	SUBS $64, R7, R7
+	BGT line
+	PRFM (R6), PLDL1KEEP
+	SUBS $1, R4, R4
+	BNE row
+	RET

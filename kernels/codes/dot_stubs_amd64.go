@@ -4,6 +4,11 @@
 
 package codes
 
+// fetchRows prefetches size bytes of each of n rows of slab; size and n are positive.
+//
+//go:noescape
+func fetchRows(slab *uint8, rows *uint32, size int, stride int, n int)
+
 // u8RowsAVX2 sets dst[i] to (q ^ flip).row(rows[i]) for i < n; n is a positive multiple of 4, dim is at least 16.
 //
 //go:noescape

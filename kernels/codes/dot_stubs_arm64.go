@@ -13,3 +13,8 @@ func u8NEON(q *int8, row *uint8, n int, flip uint32) (ret int32)
 //
 //go:noescape
 func nibbleNEON(q *int8, row *uint8, n int) (ret int32)
+
+// fetchRows prefetches size bytes of each of n rows of slab; size and n are positive.
+//
+//go:noescape
+func fetchRows(slab *uint8, rows *uint32, size, stride, n int)

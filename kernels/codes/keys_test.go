@@ -89,3 +89,22 @@ func TestKeys(t *testing.T) {
 		})
 	}
 }
+
+// TestFetch: it changes nothing, and takes no row that isn't there.
+func TestFetch(t *testing.T) {
+	kerneltest.EachTier(t, func(t *testing.T) {
+		for size := 1; size < 300; size += 37 {
+			slab := kerneltest.Guarded[uint8](t, 3*size, size%2 == 0)
+			codes.Fetch(slab, size, size, []uint32{2, 0, 1})
+			codes.Fetch(slab, size, size, nil)
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("no panic")
+					}
+				}()
+				codes.Fetch(slab, size, size, []uint32{3})
+			}()
+		}
+	})
+}
