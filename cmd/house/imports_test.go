@@ -46,6 +46,7 @@ var owners = []owner{
 	{"github.com/coder/hnsw", []string{"index/coder"}, true, "its traps (see package coder) are handled in the adapter alone"},
 	{"github.com/klauspost/cpuid", []string{"kernels/cpu"}, true, "one place decides which kernel tier runs"},
 	{"github.com/viterin/", []string{"kernels/kerneltest", "kernels/f32"}, true, "it is what our kernels are measured against, in benchmarks only"},
+	{"gonum.org/", []string{"embed/bridge"}, true, "linear algebra of fitted maps; vectors are the kernels'"},
 	{"github.com/alecthomas/kong", []string{"cmd/vecino"}, true, "flags belong to the command"},
 	{"github.com/knadh/koanf", []string{"cmd/vecino"}, true, "configuration files belong to the command"},
 	{"github.com/schollz/progressbar", []string{"cmd/vecino"}, true, "a library draws nothing on its user's terminal"},
