@@ -28,7 +28,7 @@ type benchData struct {
 	Clusters int     `help:"Their clusters." default:"300"`
 	Spread   float64 `help:"Spread of a cluster, where the centres have 1." default:"1.2"`
 	Seed     uint64  `help:"Seed of everything that is random." default:"42"`
-	Save     string  `help:"Write base.f32, query.f32 and gtN.i32 into this directory, for other programs." placeholder:"DIR"`
+	Save     string  `help:"Write what is measured into this directory for other programs: base.f32, query.f32, gtN.i32." placeholder:"DIR"`
 }
 
 // load reads or makes the data, and says what it is.
@@ -48,6 +48,11 @@ func (r *benchRun) load(context.Context) (*bench.Data, string, error) {
 	}
 	if err != nil {
 		return nil, "", err
+	}
+	if r.Save != "" {
+		if err := errors.Join(os.MkdirAll(r.Save, 0o755), dataset.Write(filepath.Join(r.Save, "base.f32"), base), dataset.Write(filepath.Join(r.Save, "query.f32"), queries)); err != nil {
+			return nil, "", err
+		}
 	}
 	var truth dataset.Neighbours
 	if r.Truth != "" && len(r.Sizes) == 0 {
@@ -79,11 +84,7 @@ func (r *benchRun) generate() (base, queries dataset.Set, source string, err err
 		return base, queries, "", usageError{err}
 	}
 	source = fmt.Sprintf("clustered: %d x %d, latent %d, %d clusters, spread %g, seed %d", base.Len(), base.Dim, c.Latent, c.Clusters, c.Spread, c.Seed)
-	if r.Save == "" {
-		return base, queries, source, nil
-	}
-	err = errors.Join(os.MkdirAll(r.Save, 0o755), dataset.Write(filepath.Join(r.Save, "base.f32"), base), dataset.Write(filepath.Join(r.Save, "query.f32"), queries))
-	return base, queries, source, err
+	return base, queries, source, nil
 }
 
 // read reads files.
@@ -112,7 +113,7 @@ func (r *benchRun) read() (base, queries dataset.Set, source string, err error) 
 	return base, queries, fmt.Sprintf("%s: %d x %d", filepath.Base(r.Base), base.Len(), base.Dim), err
 }
 
-// saveTruth writes the neighbours beside generated vectors.
+// saveTruth writes the neighbours beside the vectors.
 func (r *benchRun) saveTruth(data *bench.Data) error {
 	if r.Save == "" {
 		return nil
