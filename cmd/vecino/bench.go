@@ -36,12 +36,13 @@ type benchCmd struct {
 	Open         bool      `help:"Also open the index from a checkpoint."`
 	AtEf         []int     `help:"The breadths of these additional measurements." default:"40,100" placeholder:"N"`
 
-	Peer       []string `help:"Compare with what another program printed (ef=, recall@10=, qps= on a line), or with a CSV file of before." placeholder:"FILE"`
-	Ours       []string `help:"Measure nothing: compare these CSV files with those of --peer, pair by pair, and give medians." placeholder:"FILE"`
-	CSV        string   `name:"csv" help:"Write every point into this file." placeholder:"FILE"`
-	SVG        string   `name:"svg" help:"Draw recall against queries a second into this file; with --sizes, the costs by size." placeholder:"FILE"`
-	JSON       bool     `help:"Print everything as JSON."`
-	CPUProfile string   `name:"cpuprofile" help:"Write PREFIX-build.prof and PREFIX-search.prof." placeholder:"PREFIX"`
+	Recall     []float64 `help:"Recalls at which rates are compared, between the neighbouring ef." default:"0.90,0.95,0.99" placeholder:"RECALL"`
+	Peer       []string  `help:"Compare with what another program printed (ef=, recall@10=, qps= on a line), or with a CSV file of before." placeholder:"FILE"`
+	Ours       []string  `help:"Measure nothing: compare these CSV files with those of --peer, pair by pair, and give medians." placeholder:"FILE"`
+	CSV        string    `name:"csv" help:"Write every point into this file." placeholder:"FILE"`
+	SVG        string    `name:"svg" help:"Draw recall against queries a second into this file; with --sizes, the costs by size." placeholder:"FILE"`
+	JSON       bool      `help:"Print everything as JSON."`
+	CPUProfile string    `name:"cpuprofile" help:"Write PREFIX-build.prof and PREFIX-search.prof." placeholder:"PREFIX"`
 }
 
 // Help teaches.
@@ -97,7 +98,7 @@ func (c *benchCmd) Run(ctx context.Context, out *output) error {
 	if r.data == nil {
 		return err
 	}
-	r.report.Rates = ratesOf(bench.Curves(r.report.Builds, r.report.Points))
+	r.report.Rates = ratesOf(bench.Curves(r.report.Builds, r.report.Points), r.Recall)
 	if len(c.Peer) > 0 && len(r.report.Points) > 0 {
 		compared, failed := r.compare()
 		r.report.Compared, err = compared, errors.Join(err, failed)
@@ -115,7 +116,7 @@ func (c *benchCmd) check() ([]bench.Engine, error) {
 	positive := func(list []int) bool {
 		return !slices.ContainsFunc(list, func(n int) bool { return n < 1 || n > compat.MaxEf })
 	}
-	shares := append(slices.Clone(c.FilterShare), 1)
+	shares := append(slices.Clone(c.FilterShare), c.Recall...)
 	if c.Churn != 0 {
 		shares = append(shares, c.Churn)
 	}
@@ -131,7 +132,7 @@ func (c *benchCmd) check() ([]bench.Engine, error) {
 	case c.Threads < 1 || c.Threads > 1024 || c.Rounds < 1 || c.Rounds > 1000 || c.Passes < 1 || c.Passes > 1000:
 		return nil, errors.New("--threads, --rounds and --passes are 1 or more, and not more than 1000")
 	case slices.ContainsFunc(shares, func(s float64) bool { return !(s > 0 && s <= 1) }):
-		return nil, errors.New("--filter-share and --churn are above 0, and at most 1")
+		return nil, errors.New("--filter-share, --churn and --recall are above 0, and at most 1")
 	case slices.ContainsFunc(c.Sizes, func(n int) bool { return n < c.K }):
 		return nil, errors.New("--sizes are k or more")
 	}

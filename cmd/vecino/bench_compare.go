@@ -49,7 +49,7 @@ func (c *benchCmd) comparePairs(out *output) error {
 		}
 		pairs = append(pairs, [2][]bench.Curve{ours, theirs})
 	}
-	ratios := compareCurves(pairs)
+	ratios := compareCurves(pairs, c.Recall)
 	if c.JSON {
 		return out.JSON(ratios)
 	}
@@ -68,12 +68,12 @@ func (r *benchRun) compare() ([]benchRatio, error) {
 		}
 		pairs = append(pairs, [2][]bench.Curve{ours, theirs})
 	}
-	return compareCurves(pairs), nil
+	return compareCurves(pairs, r.Recall), nil
 }
 
 // compareCurves compares each curve of ours with each of the peer's of as many
 // vectors, in every pair of files, and joins the pairs by their medians.
-func compareCurves(pairs [][2][]bench.Curve) []benchRatio {
+func compareCurves(pairs [][2][]bench.Curve, levels []float64) []benchRatio {
 	type sample struct{ ours, theirs []float64 }
 	var out []benchRatio
 	samples := map[benchRatio]*sample{}
@@ -94,13 +94,13 @@ func compareCurves(pairs [][2][]bench.Curve) []benchRatio {
 				if ours.Vectors != theirs.Vectors || len(ours.Points) < 2 {
 					continue
 				}
-				for _, recall := range recallLevels() {
+				for _, recall := range levels {
 					a, beyondA := ours.Rate(recall)
 					b, beyondB := theirs.Rate(recall)
 					if beyondA || beyondB {
 						continue // of a rate that is only known to be at least so much there is no ratio
 					}
-					note(ours.Name, theirs.Name, fmt.Sprintf("queries/s at recall %.2f", recall), a, b)
+					note(ours.Name, theirs.Name, fmt.Sprintf("queries/s at recall %v", recall), a, b)
 				}
 				note(ours.Name, theirs.Name, "build vectors/s", ours.PerSecond, theirs.PerSecond)
 				note(ours.Name, theirs.Name, "resident bytes a vector", ours.BytesPer, theirs.BytesPer)

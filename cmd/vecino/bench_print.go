@@ -11,9 +11,6 @@ import (
 	"github.com/vecino-db/vecino/index/bench"
 )
 
-// recallLevels are those at which rates are compared.
-func recallLevels() []float64 { return []float64{0.90, 0.95, 0.99} }
-
 // benchRate is the rate of one engine at one recall.
 type benchRate struct {
 	Name    string  `json:"name"`
@@ -24,13 +21,13 @@ type benchRate struct {
 }
 
 // ratesOf reads rates off curves; engines without a curve have none.
-func ratesOf(curves []bench.Curve) []benchRate {
+func ratesOf(curves []bench.Curve, levels []float64) []benchRate {
 	var out []benchRate
 	for _, c := range curves {
 		if len(c.Points) < 2 {
 			continue
 		}
-		for _, recall := range recallLevels() {
+		for _, recall := range levels {
 			qps, beyond := c.Rate(recall)
 			out = append(out, benchRate{Name: c.Name, Vectors: c.Vectors, Recall: recall, QPS: qps, AtLeast: beyond})
 		}
@@ -117,16 +114,15 @@ func (r *benchReport) printPoints(out *output) {
 
 func (r *benchReport) printRates(out *output) {
 	header := table.Row{"name", "n"}
-	for _, recall := range recallLevels() {
-		header = append(header, fmt.Sprintf("%.2f", recall))
-	}
 	var rows []table.Row
-	for at := 0; at+len(recallLevels()) <= len(r.Rates); at += len(recallLevels()) {
-		row := table.Row{r.Rates[at].Name, r.Rates[at].Vectors}
-		for _, rate := range r.Rates[at : at+len(recallLevels())] {
-			row = append(row, rate.text())
+	for i, rate := range r.Rates {
+		if i == 0 || r.Rates[i-1].Name != rate.Name || r.Rates[i-1].Vectors != rate.Vectors {
+			rows = append(rows, table.Row{rate.Name, rate.Vectors})
 		}
-		rows = append(rows, row)
+		rows[len(rows)-1] = append(rows[len(rows)-1], rate.text())
+		if len(rows) == 1 {
+			header = append(header, fmt.Sprint(rate.Recall))
+		}
 	}
 	benchTable(out, "Queries/s at a recall, between the neighbouring ef", header, rows)
 }

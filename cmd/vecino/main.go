@@ -38,6 +38,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Quickstart quickstartCmd `cmd:"" help:"See it work: a store, a server, texts in, queries, a refusal."`
 	Ingest     ingestCmd     `cmd:"" help:"Put files of texts into a collection."`
+	Import     importCmd     `cmd:"" help:"Bring vectors of other programs into a collection."`
 	Query      queryCmd      `cmd:"" help:"Find the texts nearest to a text."`
 	Embed      embedCmd      `cmd:"" help:"Turn texts into vectors."`
 	Models     modelsCmd     `cmd:"" help:"What can encode texts."`

@@ -83,8 +83,9 @@ func (c connection) with(ctx context.Context, f func(r *remote) error) error {
 
 // remote is a server as its client sees it.
 type remote struct {
-	base string
-	http *http.Client
+	base        string
+	http        *http.Client
+	fingerprint string // space that the vectors of requests are said to be of; "" for none
 }
 
 // serverError is a refusal by the server.
@@ -145,6 +146,9 @@ func (r *remote) call(ctx context.Context, method, path string, body, answer any
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if r.fingerprint != "" {
+		request.Header.Set("X-Vecino-Fingerprint", r.fingerprint)
 	}
 	response, err := r.http.Do(request)
 	if err != nil {

@@ -23,4 +23,7 @@
 // A checkpoint holds the vectors alone, and Load builds the graph again: the
 // library's own Import follows every number it reads, unchecked, so a damaged
 // file could panic or exhaust memory.
+//
+// Graphs that other programs saved with the library are read by ReadSaved, for
+// their vectors.
 package coder
