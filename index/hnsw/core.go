@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/index/internal/arena"
 	"github.com/vecino-db/vecino/index/internal/measure"
 	"github.com/vecino-db/vecino/index/internal/quant"
 	"github.com/vecino-db/vecino/index/internal/radix"
+	"github.com/vecino-db/vecino/kernels/codes"
 )
 
 const (
@@ -247,6 +249,20 @@ func (c *core) replace(a, old *arrays, n int) {
 	}
 	c.huge = false
 	c.arrays.Store(a)
+}
+
+// fetch asks for what a search wants of nodes once it has met them.
+func (a *arrays) fetch(ids []uint32) {
+	if a.book != nil {
+		a.book.FetchFine(a.rows, ids)
+	}
+	codes.Fetch(octets(a.ordinals), 4, 4, ids)
+	codes.Fetch(octets(a.twins), 4, 4, ids)
+}
+
+// octets is the memory of words.
+func octets(words []uint32) []uint8 {
+	return unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(words))), 4*len(words))
 }
 
 // isLive reports whether a node is the one that its ordinal has now.

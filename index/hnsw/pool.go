@@ -67,6 +67,20 @@ func (p *pool) expand() (id uint32, ok bool) {
 	return 0, false
 }
 
+// peek appends to ids the nearest nodes that are not expanded yet, up to its
+// capacity.
+func (p *pool) peek(ids []uint32) []uint32 {
+	for _, it := range p.beam[p.next:p.limit] {
+		if len(ids) == cap(ids) || it == beam.Empty {
+			break
+		}
+		if it&1 == 0 {
+			ids = append(ids, item(it).id())
+		}
+	}
+	return ids
+}
+
 // heap is a binary heap of items, the smallest first. The largest first is had
 // by turning all bits around.
 type heap []item

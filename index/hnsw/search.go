@@ -41,6 +41,7 @@ type search struct {
 	k, ef  int
 	most   int // hits that a scan may give
 	live   int
+	whole  bool // everything is live and admitted
 	seen   []item // the nodes behind r.best, after a walk
 }
 
@@ -111,6 +112,7 @@ func (r *search) scanIsCheaper(admitted int) bool {
 // run carries out a plan and leaves the hits in r.best. It reports false when
 // there may be more matches than it found.
 func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough bool, err error) {
+	r.whole = false
 	if plan == index.PlanExact {
 		return true, r.scan(ctx)
 	}
@@ -321,11 +323,18 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 		want = r.k + max(r.k*3/2, 15)
 	}
 	want = int(min(float64(want)*max(r.cfg.Search.Oversampling, 1), float64(len(items))))
-	// Where nothing is dead, whatever is beyond what is wanted need not be looked at.
-	whole := r.filter == nil && int(r.nodes.Load()) == int(r.core.live.Load())
-	n := 0
+	n := min(want, len(items), len(r.ids))
+	for i, it := range items[:n] {
+		r.ids[i] = it.id()
+	}
+	a.fetch(r.ids[:n])
+	// Where nothing is dead, whatever is beyond what is wanted need not be looked
+	// at. In this order: what the walk has met was live when live was read.
+	live := int(r.core.live.Load())
+	r.whole = r.filter == nil && int(r.nodes.Load()) == live
+	n = 0
 	for i, it := range items {
-		if whole && found >= want {
+		if r.whole && found >= want {
 			found += len(items) - i
 			break
 		}
@@ -350,6 +359,9 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 
 // returns reports whether the node behind a link is live and admitted.
 func (r *search) returns(a *arrays, link uint32) bool {
+	if r.whole {
+		return true
+	}
 	ordinal := atomic.LoadUint32(&a.ordinals[link-1])
 	return r.table.Get(ordinal) == link && (r.filter == nil || r.filter.Contains(ordinal))
 }

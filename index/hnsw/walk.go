@@ -6,6 +6,7 @@ import (
 
 	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/index/internal/quant"
+	"github.com/vecino-db/vecino/kernels/codes"
 )
 
 // askEvery hops a walk looks at its context.
@@ -41,6 +42,7 @@ type scratch struct {
 	compare [8]float32
 	self    [1]uint32
 	blocks  [together][]uint32 // of a walk
+	next    [together]uint32   // likely to be expanded next
 	fetched uint32             // takes what is loaded only to be fetched
 }
 
@@ -176,6 +178,10 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 			for _, block := range s.blocks[:blocks] {
 				found = s.gather(block, n, found)
 			}
+		}
+		if a.book != nil && level == 0 {
+			// Those that are next unless nearer ones are found.
+			codes.Fetch(octets(a.base), 4*a.strideB, 4*a.strideB, p.peek(s.next[:0]))
 		}
 		c.keys(a, s, found)
 		p.insert(s.near[:found], s.ids[:found])

@@ -98,6 +98,11 @@ func (b *Book) StagedPairs(dst []float32, st *Stage, r uint32, rows []uint32) {
 // layers.
 func (b *Book) Fetch(s Slabs, ids []uint32) {
 	codes.Fetch(s.Codes, b.codeLen, b.codeLen, ids)
+	b.FetchFine(s, ids)
+}
+
+// FetchFine is Fetch of what Fine wants beyond the coarse layer.
+func (b *Book) FetchFine(s Slabs, ids []uint32) {
 	codes.Fetch(s.Fines, b.dim, b.dim, ids)
 	b.FetchParams(s, ids)
 }
