@@ -168,6 +168,19 @@ func TestDiffByValue(t *testing.T) {
 			func(m *Manifest) { m.Schema = SchemaVersion + 1 }, nil,
 			"schema=refuse",
 		},
+		// Whether an auto index has its graph already stands in no manifest, so
+		// every change of the engine is one that builds a graph, or drops it.
+		{"auto, outgrown or not, to the graph", engine(EngineAuto, EncodingLVQ4x8), engine(EngineHNSW, EncodingLVQ4x8), "index.engine=rebuild"},
+		{"the graph to auto", engine(EngineHNSW, EncodingF32), engine(EngineAuto, EncodingF32), "index.engine=rebuild"},
+		{"auto to exact", engine(EngineAuto, EncodingF32), engine(EngineExact, EncodingF32), "index.engine=rebuild"},
+		{"coder to auto", engine(EngineCoder, EncodingF32), engine(EngineAuto, EncodingF32), "index.engine=rebuild"},
+		{
+			"another graph to come", engine(EngineAuto, EncodingF32),
+			func(m *Manifest) { engine(EngineAuto, EncodingF32)(m); m.Index.M, m.Index.EfConstruction = 32, 300 },
+			"index.m=rebuild index.ef_construction=rebuild",
+		},
+		{"another encoding to come", engine(EngineAuto, EncodingF32), engine(EngineAuto, EncodingInt8), "index.encoding=derive"},
+		{"auto with codes to exact without", engine(EngineAuto, EncodingInt8), engine(EngineExact, EncodingF32), "index.engine=rebuild index.encoding=derive"},
 	}
 	for _, c := range cases {
 		have, want := sample(), sample()
@@ -185,6 +198,11 @@ func TestDiffByValue(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, s, c.verdicts)
 		}
 	}
+}
+
+// engine alters the engine and its encoding.
+func engine(name Engine, encoding Encoding) func(m *Manifest) {
+	return func(m *Manifest) { m.Index.Engine, m.Index.Encoding = name, encoding }
 }
 
 func TestFieldWithoutRuleRefuses(t *testing.T) {

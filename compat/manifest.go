@@ -118,6 +118,9 @@ const (
 	EngineHNSW  Engine = "hnsw"
 	EngineCoder Engine = "coder"
 	EngineExact Engine = "exact"
+	// EngineAuto scans like exact until the collection has outgrown that, and
+	// then is hnsw. Its build settings are those of the graph to come.
+	EngineAuto Engine = "auto"
 )
 
 // Encoding is how the index keeps vectors in memory.

@@ -106,11 +106,11 @@ func (m *Manifest) Validate() error {
 	c.between("schema", m.Schema, 1, SchemaVersion)
 	c.space(&m.Space)
 	c.oneOf("metric", string(m.Metric), string(MetricCosine), string(MetricDot), string(MetricL2))
-	c.oneOf("index.engine", string(m.Index.Engine), string(EngineHNSW), string(EngineCoder), string(EngineExact))
+	c.oneOf("index.engine", string(m.Index.Engine), string(EngineHNSW), string(EngineCoder), string(EngineExact), string(EngineAuto))
 	c.between("index.m", m.Index.M, MinM, MaxM)
 	c.between("index.ef_construction", m.Index.EfConstruction, 1, MaxEf)
 	c.oneOf("index.encoding", string(m.Index.Encoding), string(EncodingF32), string(EncodingInt8), string(EncodingLVQ4x8))
-	if e := m.Index.Encoding; (e == EncodingInt8 || e == EncodingLVQ4x8) && m.Index.Engine != EngineHNSW {
+	if e := m.Index.Encoding; (e == EncodingInt8 || e == EncodingLVQ4x8) && m.Index.Engine != EngineHNSW && m.Index.Engine != EngineAuto {
 		c.add("index.encoding", string(e), string(EncodingF32)+" with engine "+string(m.Index.Engine))
 	}
 	c.between("search.ef", m.Search.Ef, 1, MaxEf)

@@ -33,7 +33,7 @@ func TestValidate(t *testing.T) {
 		{"space.full_dimension", func(m *Manifest) { m.Space.FullDimension = 3 }, "4..65536"},
 		{"space.full_dimension", func(m *Manifest) { m.Space.FullDimension = MaxDimension + 1 }, "4..65536"},
 		{"metric", func(m *Manifest) { m.Metric = "Cosine" }, "cosine, dot or l2"},
-		{"index.engine", func(m *Manifest) { m.Index.Engine = "ivf" }, "hnsw, coder or exact"},
+		{"index.engine", func(m *Manifest) { m.Index.Engine = "ivf" }, "hnsw, coder, exact or auto"},
 		{"index.m", func(m *Manifest) { m.Index.M = 1 }, "2..512"},
 		{"index.m", func(m *Manifest) { m.Index.M = 513 }, "2..512"},
 		{"index.ef_construction", func(m *Manifest) { m.Index.EfConstruction = 0 }, "1..65536"},

@@ -46,7 +46,7 @@ func (c Config) Validate() error {
 	case c.Build.Encoding == compat.EncodingF32:
 	case c.Build.Encoding != compat.EncodingInt8 && c.Build.Encoding != compat.EncodingLVQ4x8:
 		return fmt.Errorf("index: unknown encoding %q; use f32, int8 or lvq4x8", c.Build.Encoding)
-	case c.Build.Engine != "" && c.Build.Engine != compat.EngineHNSW:
+	case c.Build.Engine != "" && c.Build.Engine != compat.EngineHNSW && c.Build.Engine != compat.EngineAuto:
 		return fmt.Errorf("index: engine %q keeps no vectors as %q; use %q", c.Build.Engine, c.Build.Encoding, compat.EncodingF32)
 	}
 	return nil

@@ -4,7 +4,8 @@
 // hands out, and answers k-nearest-neighbour queries over the live ones. The
 // engines live in packages of their own: hnsw (our graph, the default), coder
 // (an adapter of github.com/coder/hnsw), exact (brute force, the oracle of the
-// tests). All of them pass the conformance suite of package indextest.
+// tests), auto (exact at first, hnsw later); tail lets inserts run ahead of
+// them. All of them pass the conformance suite of package indextest.
 package index
 
 import (

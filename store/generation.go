@@ -6,6 +6,7 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/auto"
 	"github.com/vecino-db/vecino/index/coder"
 	"github.com/vecino-db/vecino/index/exact"
 	"github.com/vecino-db/vecino/index/hnsw"
@@ -62,8 +63,11 @@ func newIndex(cfg index.Config) (index.Index, error) {
 		return withTail(cfg, engine, err)
 	case compat.EngineExact:
 		return wrapIndex(exact.New(cfg))
+	case compat.EngineAuto:
+		engine, err := auto.New(cfg, auto.Options{})
+		return withTail(cfg, engine, err)
 	}
-	return nil, fmt.Errorf("index engine %q is unknown; use hnsw, coder or exact", cfg.Build.Engine)
+	return nil, fmt.Errorf("index engine %q is unknown; use hnsw, coder, exact or auto", cfg.Build.Engine)
 }
 
 // loadIndex reads what the same engine saved.
@@ -77,8 +81,11 @@ func loadIndex(cfg index.Config, source index.Source) (index.Index, error) {
 		return withTail(cfg, engine, err)
 	case compat.EngineExact:
 		return wrapIndex(exact.Load(cfg, source))
+	case compat.EngineAuto:
+		engine, err := auto.Load(cfg, source, auto.Options{})
+		return withTail(cfg, engine, err)
 	}
-	return nil, fmt.Errorf("index engine %q is unknown; use hnsw, coder or exact", cfg.Build.Engine)
+	return nil, fmt.Errorf("index engine %q is unknown; use hnsw, coder, exact or auto", cfg.Build.Engine)
 }
 
 // wrapIndex keeps a nil engine from becoming an index that is not nil.

@@ -33,7 +33,7 @@ func configOf(m compat.Manifest, d store.Description) map[string]any {
 
 // fullScanKilobytes is the size of vectors up to which a search looks at each of
 // them: package hnsw scans what is less than 1.25 ef M vectors, package exact
-// everything.
+// everything, and package auto does until it has a graph.
 func fullScanKilobytes(m compat.Manifest, d store.Description) int {
 	vectors := 0
 	switch m.Index.Engine {
@@ -41,6 +41,10 @@ func fullScanKilobytes(m compat.Manifest, d store.Description) int {
 		vectors = m.Search.Ef * m.Index.M * 5 / 4
 	case compat.EngineExact:
 		vectors = d.Points
+	case compat.EngineAuto:
+		if vectors = d.Points; d.Index.Levels > 0 {
+			vectors = m.Search.Ef * m.Index.M * 5 / 4
+		}
 	}
 	return (vectors*m.Space.Dimension*4 + 1023) / 1024
 }

@@ -162,7 +162,7 @@ func TestHostileNamesAndWishes(t *testing.T) {
 		`{"vectors":{"size":4,"distance":"Manhattan"}}`, `{"vectors":{"image":{"size":4,"distance":"Dot"}}}`, `{"vectors":{"distance":"Dot"}}`, `{"embedding":{}}`, `{"embedding":{"model":""}}`,
 		`{"embedding":{"model":"builtin:nope"}}`, `{"embedding":{"model":"local:../x"}}`, `{"embedding":{"model":"local:/etc"}}`, `{"embedding":{"model":"openai:x"}}`, `{"embedding":{"model":"builtin:hash","dimensions":63}}`,
 		`{"embedding":{"model":"builtin:hash","query_prompt":"q: "}}`, `{"embedding":{"model":"builtin:hash","normalize":false}}`, `{"embedding":{"model":"builtin:hash"},"vectors":{"size":3}}`, `{"index":{"engine":"faiss"}}`,
-		`{"index":{"m":1}}`, `{"index":{"m":100000}}`, `{"index":{"ef_construct":-1}}`, `{"index":{"encoding":"int8"}}`, `{"search":{"ef":0}}`, `{"sparse_vectors":{"s":{}}}`, `{"unknown":1}`, `{"Vectors":{"size":4}}`, `{"search":null}`,
+		`{"index":{"m":1}}`, `{"index":{"m":100000}}`, `{"index":{"ef_construct":-1}}`, `{"index":{"encoding":"int4"}}`, `{"search":{"ef":0}}`, `{"sparse_vectors":{"s":{}}}`, `{"unknown":1}`, `{"Vectors":{"size":4}}`, `{"search":null}`,
 		`{"search":{"ef":1e400}}`,
 	} {
 		r := s.call("PUT", "/collections/x", body)

@@ -91,6 +91,8 @@ var samples = []struct {
 	{"createCollection", `{}`, true},
 	{"createCollection", `{"embedding":{"model":"builtin:hash","dimensions":64,"normalize":true,"query_prompt":null,"text_field":"content"}}`, true},
 	{"createCollection", `{"vectors":{"size":4,"distance":"Dot","on_disk":true,"hnsw_config":{"m":16,"payload_m":null},"datatype":"float32"},"hnsw_config":{"ef_construct":100},"shard_number":1,"replication_factor":2,"on_disk_payload":true,"optimizers_config":{"a":1},"sparse_vectors":null}`, true},
+	{"createCollection", `{"vectors":{"size":4},"index":{"engine":"auto","encoding":"lvq4x8"}}`, true},
+	{"createCollection", `{"vectors":{"size":4},"index":{"engine":"ivf"}}`, false},
 	{"createCollection", `{"vectors":{"size":0}}`, false},
 	{"createCollection", `{"vectors":{"a":{"size":1}}}`, false},
 	{"createCollection", `{"index":{"m":1}}`, false},

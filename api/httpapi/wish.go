@@ -28,10 +28,10 @@ func decodeWish(data []byte) (api.Wish, error) {
 			"vectors":   optional(r, func() error { w.Vectors = new(api.VectorsWish); return vectorsWish(r, &w) }),
 			"index": func() error {
 				return fields(r, map[string]func() error{
-					"engine":       oneOf(r, &w.Index.Engine, compat.EngineHNSW, compat.EngineCoder, compat.EngineExact),
+					"engine":       oneOf(r, &w.Index.Engine, compat.EngineHNSW, compat.EngineCoder, compat.EngineExact, compat.EngineAuto),
 					"m":            integer(r, &w.Index.M, compat.MinM, compat.MaxM),
 					"ef_construct": integer(r, &w.Index.EfConstruction, 1, compat.MaxEf),
-					"encoding":     oneOf(r, &w.Index.Encoding, compat.EncodingF32),
+					"encoding":     oneOf(r, &w.Index.Encoding, compat.EncodingF32, compat.EncodingInt8, compat.EncodingLVQ4x8),
 				})
 			},
 			"search": func() error {

@@ -43,6 +43,11 @@ type Index struct {
 	slabs [][]float32       // perSlab x dimension each; rows below len(rows) are immutable
 	rows  []row             // by row number
 	slots map[uint32]uint32 // ordinal -> its live row
+	// touched is the epoch of the last change of each part of a checkpoint; each
+	// checkpoint ends one.
+	touched []uint64
+	epoch   uint64
+	loaded  *index.Saved // never changes
 }
 
 // row is what is known of a vector beside its floats.
@@ -102,6 +107,7 @@ func (x *Index) appendLocked(ordinal uint32) []float32 {
 	}
 	x.rows = append(x.rows, row{ordinal: ordinal})
 	x.slots[ordinal] = uint32(n)
+	x.touchLocked(n)
 	return x.vector(x.slabs, uint32(n))
 }
 
@@ -124,6 +130,7 @@ func (x *Index) Delete(ordinals []uint32) {
 func (x *Index) deleteLocked(ordinal uint32) {
 	if n, ok := x.slots[ordinal]; ok {
 		x.rows[n].dead = true
+		x.touchLocked(int(n))
 		delete(x.slots, ordinal)
 	}
 }
@@ -134,8 +141,12 @@ func (x *Index) compactLocked() {
 	if len(x.rows)-len(x.slots) <= max(len(x.slots), x.perSlab) {
 		return
 	}
+	x.compactNowLocked()
+}
+
+func (x *Index) compactNowLocked() {
 	rows, slabs := x.rows, x.slabs
-	x.rows, x.slabs = make([]row, 0, len(x.slots)), nil
+	x.rows, x.slabs, x.touched = make([]row, 0, len(x.slots)), nil, nil
 	for n, r := range rows {
 		if !r.dead {
 			copy(x.appendLocked(r.ordinal), x.vector(slabs, uint32(n)))
@@ -184,4 +195,28 @@ func (x *Index) Holds(ordinal uint32) bool {
 	defer x.mu.RUnlock()
 	_, ok := x.slots[ordinal]
 	return ok
+}
+
+// Len is the number of live vectors.
+func (x *Index) Len() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.slots)
+}
+
+// Fingerprint is the space of the index.
+func (x *Index) Fingerprint() compat.Fingerprint { return x.cfg.Fingerprint }
+
+// Compact copies the live rows to new slabs if any row is dead; see
+// index.Compacter. Everybody waits for the copy.
+func (x *Index) Compact(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.rows) > len(x.slots) {
+		x.compactNowLocked()
+	}
+	return nil
 }

@@ -120,6 +120,7 @@ func (b *bench) recall(queries []float32, k int, q index.Query) float64 {
 // chunks are those of a Save.
 func (b *bench) chunks() []index.Chunk {
 	b.t.Helper()
+	b.settle()
 	var chunks []index.Chunk
 	if err := b.index.Save(func(c index.Chunk) error {
 		chunks = append(chunks, c)
@@ -128,4 +129,14 @@ func (b *bench) chunks() []index.Chunk {
 		b.t.Fatalf("Save: %v", err)
 	}
 	return chunks
+}
+
+// settle lets an engine that works in the background come to rest.
+func (b *bench) settle() {
+	b.t.Helper()
+	if x, ok := index.As[index.Settler](b.index); ok {
+		if err := x.Settle(context.Background()); err != nil {
+			b.t.Fatalf("Settle: %v", err)
+		}
+	}
 }

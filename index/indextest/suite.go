@@ -3,9 +3,11 @@ package indextest
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/vecino-db/vecino/compat"
@@ -32,6 +34,7 @@ type Engine struct {
 
 // Run is the suite.
 func Run(t *testing.T, e Engine) {
+	e = e.closing(t)
 	t.Run("recall", e.testRecall)
 	t.Run("metrics", e.testMetrics)
 	t.Run("tiny", e.testTiny)
@@ -53,9 +56,35 @@ func Run(t *testing.T, e Engine) {
 // RunConcurrent is the part of the suite that the race detector has something to
 // say about.
 func RunConcurrent(t *testing.T, e Engine) {
+	e = e.closing(t)
 	t.Run("concurrency", e.testConcurrency)
 	t.Run("checkpoint beside writers", e.testCheckpointBesideWriters)
 	t.Run("incremental checkpoint", e.testIncremental)
+}
+
+// closing is e whose indexes are closed at the end of the test, where they can be.
+func (e Engine) closing(t *testing.T) Engine {
+	var mu sync.Mutex
+	var all []io.Closer
+	t.Cleanup(func() {
+		for _, c := range all {
+			if err := c.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}
+	})
+	note := func(x index.Index, err error) (index.Index, error) {
+		if c, ok := x.(io.Closer); ok && err == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, c)
+		}
+		return x, err
+	}
+	create, load := e.New, e.Load
+	e.New = func(cfg index.Config) (index.Index, error) { return note(create(cfg)) }
+	e.Load = func(cfg index.Config, source index.Source) (index.Index, error) { return note(load(cfg, source)) }
+	return e
 }
 
 // seed of all generators of the suite.
@@ -144,10 +173,8 @@ func (e Engine) testRecall(t *testing.T) {
 	if r := b.recall(queries, 10, index.Query{Exact: true}); r != 1 {
 		t.Errorf("exact: recall@10 %.3f", r)
 	}
-	if x, ok := index.As[index.Settler](b.index); ok {
-		if err := x.Settle(context.Background()); err != nil {
-			t.Fatalf("Settle: %v", err)
-		}
+	if _, ok := index.As[index.Settler](b.index); ok {
+		b.settle()
 		if r := b.recall(queries, 10, index.Query{Ef: 64}); r < e.Recall || b.index.Stats().Pending != 0 {
 			t.Errorf("%s settled: recall@10 %.3f, stats %+v", e.Name, r, b.index.Stats())
 		}
