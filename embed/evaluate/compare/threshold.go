@@ -31,13 +31,12 @@ type ThresholdMap struct {
 	old, new  compat.Metric
 	depth     int
 	queries   int
-	quantiles []quantile
+	quantiles []Quantile // nearest first; old scores strictly less and less near
 }
 
-// quantile is a point of the map: the score of the old and of the new space
-// that a share of hits reaches. Nearest first; old scores strictly less and
-// less near.
-type quantile struct {
+// Quantile is a point of the map: the scores of the old and of the new space
+// that a share of the hits, 0 to 1, reaches.
+type Quantile struct {
 	Share float64 `json:"share"`
 	Old   float64 `json:"old"`
 	New   float64 `json:"new"`
@@ -82,7 +81,7 @@ func MapThresholds(queries []Query, o ThresholdOptions) (*ThresholdMap, error) {
 	m := &ThresholdMap{old: o.Old, new: o.New, depth: o.Depth, queries: len(queries)}
 	for i := range maxQuantiles {
 		share := float64(i) / (maxQuantiles - 1)
-		q := quantile{Share: share, Old: at(before, share), New: at(after, share)}
+		q := Quantile{Share: share, Old: at(before, share), New: at(after, share)}
 		if last := len(m.quantiles) - 1; last >= 0 && m.quantiles[last].Old == q.Old {
 			// A threshold of this score lets all hits of this score pass.
 			m.quantiles[last] = q
@@ -152,7 +151,7 @@ func (m *ThresholdMap) Map(threshold float64) (mapped float64, sampled bool) {
 		return turn(m.new, turn(m.new, from.New)+slope*(x-turn(m.old, from.Old))), false
 	}
 	// The first quantile that is no nearer than x.
-	i, exact := slices.BinarySearchFunc(q, x, func(e quantile, x float64) int { return cmp.Compare(x, turn(m.old, e.Old)) })
+	i, exact := slices.BinarySearchFunc(q, x, func(e Quantile, x float64) int { return cmp.Compare(x, turn(m.old, e.Old)) })
 	if exact || i == 0 {
 		return q[i].New, true
 	}
@@ -167,13 +166,19 @@ func (m *ThresholdMap) Depth() int { return m.depth }
 // Queries is the number of queries that were sampled.
 func (m *ThresholdMap) Queries() int { return m.queries }
 
+// Metrics are those of the old and of the new space.
+func (m *ThresholdMap) Metrics() (before, after compat.Metric) { return m.old, m.new }
+
+// Quantiles are the points of the map, nearest first.
+func (m *ThresholdMap) Quantiles() []Quantile { return slices.Clone(m.quantiles) }
+
 // thresholdRecord is the JSON of a ThresholdMap.
 type thresholdRecord struct {
 	Old       compat.Metric `json:"old_metric"`
 	New       compat.Metric `json:"new_metric"`
 	Depth     int           `json:"depth"`
 	Queries   int           `json:"queries"`
-	Quantiles []quantile    `json:"quantiles"`
+	Quantiles []Quantile    `json:"quantiles"`
 }
 
 // MarshalJSON writes the map.
