@@ -92,8 +92,17 @@ func (s *Store) due(c *Collection) {
 
 // crowded reports whether an engine that can should let go of its tombstones.
 func (c *Collection) crowded() bool {
-	_, ok := index.As[index.Compacter](c.serving().graph)
-	return ok && c.serving().graph.Stats().Crowded()
+	for _, g := range c.generations.Load().each() {
+		if g.crowded() {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *generation) crowded() bool {
+	_, ok := index.As[index.Compacter](g.graph)
+	return ok && g.graph.Stats().Crowded()
 }
 
 func (s *Store) checkpointDue(ctx context.Context, c *Collection) {
@@ -110,25 +119,27 @@ func (s *Store) checkpointDue(ctx context.Context, c *Collection) {
 }
 
 func (s *Store) compactCrowded(ctx context.Context, c *Collection) {
-	if !c.crowded() {
-		return
-	}
-	if err := c.compact(ctx); err != nil && ctx.Err() == nil {
-		s.log.Error("store: compaction failed; deleted vectors keep their memory", "collection", c.name, "error", err)
+	for _, g := range c.generations.Load().each() {
+		if !g.crowded() {
+			continue
+		}
+		if err := c.compact(ctx, g); err != nil && ctx.Err() == nil {
+			s.log.Error("store: compaction failed; deleted vectors keep their memory", "collection", c.name, "error", err)
+		}
 	}
 }
 
-// compact asks the engine to let go of its tombstones.
-func (c *Collection) compact(ctx context.Context) error {
-	before := c.serving().graph.Stats()
-	compacter, ok := index.As[index.Compacter](c.serving().graph)
+// compact asks the engine of a generation to let go of its tombstones.
+func (c *Collection) compact(ctx context.Context, g *generation) error {
+	before := g.graph.Stats()
+	compacter, ok := index.As[index.Compacter](g.graph)
 	if !ok {
 		return nil
 	}
 	if err := compacter.Compact(ctx); err != nil {
 		return fmt.Errorf("collection %q: compact: %w", c.name, err)
 	}
-	after := c.serving().graph.Stats()
-	c.store.log.Debug("store: graph compacted", "collection", c.name, "tombstones_before", before.Deleted, "tombstones", after.Deleted, "bytes", after.Bytes)
+	after := g.graph.Stats()
+	c.store.log.Debug("store: graph compacted", "collection", c.name, "generation", g.number, "tombstones_before", before.Deleted, "tombstones", after.Deleted, "bytes", after.Bytes)
 	return nil
 }

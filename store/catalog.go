@@ -27,7 +27,9 @@ type catalogRecord struct {
 // collectionRecord is what a name stands for.
 type collectionRecord struct {
 	Number     collectionNumber `json:"number"`
-	Generation uint64           `json:"generation"` // the one that serves
+	Generation uint64           `json:"generation"`        // the one that serves
+	Standby    uint64           `json:"standby,omitempty"` // the second one during a migration; 0: there is none
+	Served     bool             `json:"served,omitempty"`  // the standby served before
 	CreatedAt  time.Time        `json:"created_at"`
 }
 

@@ -22,44 +22,61 @@ import (
 // all others, so chunks of different checkpoints that don't belong together are
 // no graph.
 
-// checkpoint saves the graph where it changed since the last time.
+// checkpoint saves the graphs where they changed since the last time.
 func (c *Collection) checkpoint(ctx context.Context) error {
 	c.checkpointMu.Lock()
 	defer c.checkpointMu.Unlock()
 	if c.damage != nil || c.behind.Load() || c.store.failed() != nil {
 		return nil
 	}
-	g := c.serving()
 	changed := c.changed.Load()
+	all := c.generations.Load()
+	for _, g := range all.each() {
+		if err := c.checkpointGeneration(ctx, all, g); err != nil {
+			return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
+		}
+	}
+	c.changed.Add(-changed)
+	return nil
+}
+
+// checkpointGeneration saves one graph. The log stays from where the other
+// generation's checkpoint ends.
+func (c *Collection) checkpointGeneration(ctx context.Context, all *generations, g *generation) error {
 	header := checkpointHeader{number: g.header.number + 1, sequence: c.applied.get()}
 	if header.sequence == g.header.sequence {
 		return nil
 	}
 	began := time.Now()
 	if err := settle(ctx, g.graph); err != nil { // Save would, without an end
-		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
+		return err
 	}
 	saved, bytes, err := c.saveChunks(ctx, g, &header)
 	if err != nil {
-		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
+		return err
+	}
+	trimmed := header.sequence
+	for _, other := range all.each() {
+		if other != g {
+			trimmed = min(trimmed, other.header.sequence)
+		}
 	}
 	batch := c.store.db.NewBatch()
 	defer batch.Close()
 	err = errors.Join(
 		batch.Set(checkpointKey(c.number, g.number), header.encode(), nil),
 		c.removeChunks(batch, g, header),
-		batch.DeleteRange(logKey(c.number, 0), logKey(c.number, header.sequence+1), nil),
+		batch.DeleteRange(logKey(c.number, 0), logKey(c.number, trimmed+1), nil),
 	)
 	if err == nil {
 		err = c.store.db.Apply(batch, c.store.sync())
 	}
 	if err != nil {
 		c.store.fail(err)
-		return fmt.Errorf("collection %q: checkpoint: %w", c.name, err)
+		return err
 	}
 	g.header, g.saved = header, saved
-	c.changed.Add(-changed)
-	c.store.log.Debug("store: checkpoint", "collection", c.name, "sequence", header.sequence,
+	c.store.log.Debug("store: checkpoint", "collection", c.name, "generation", g.number, "sequence", header.sequence,
 		"chunks", len(header.written), "bytes_written", bytes, "duration", time.Since(began))
 	return nil
 }

@@ -14,7 +14,9 @@ import (
 const (
 	documentVersion   = 1
 	stateVersion      = 1
+	stateBoth         = 2 // a state with a standby
 	logVersion        = 1
+	logFilled         = 2 // what a generation got of ordinals that were there
 	checkpointVersion = 2
 )
 
@@ -133,24 +135,50 @@ type state struct {
 	next     uint64 // the next ordinal to hand out, 0..2^32
 	live     uint64 // documents
 	digest   digest // sum over the live documents
+	standby  standbyState
 }
 
-const stateLength = 1 + 8 + 8 + 8 + 16
+// standbyState is what a collection knows of the generation that stands by.
+type standbyState struct {
+	generation uint64 // 0: there is none
+	filled     uint64 // ordinals that have a vector in it
+	digest     digest // sum over these of ordinal and id
+}
+
+const (
+	stateLength     = 1 + 8 + 8 + 8 + 16
+	stateBothLength = stateLength + 8 + 8 + 16
+)
 
 func (s state) encode() []byte {
-	record := append(make([]byte, 0, stateLength), stateVersion)
+	record := append(make([]byte, 0, stateBothLength), stateVersion)
 	for _, n := range [...]uint64{s.sequence, s.next, s.live, s.digest.low, s.digest.high} {
+		record = binary.LittleEndian.AppendUint64(record, n)
+	}
+	if s.standby.generation == 0 {
+		return record
+	}
+	record[0] = stateBoth
+	for _, n := range [...]uint64{s.standby.generation, s.standby.filled, s.standby.digest.low, s.standby.digest.high} {
 		record = binary.LittleEndian.AppendUint64(record, n)
 	}
 	return record
 }
 
 func decodeState(record []byte) (state, error) {
-	if len(record) != stateLength || record[0] != stateVersion {
+	both := len(record) == stateBothLength && record[0] == stateBoth
+	if !both && (len(record) != stateLength || record[0] != stateVersion) {
 		return state{}, fmt.Errorf("%w: collection state of %d bytes", errRecord, len(record))
 	}
 	field := func(i int) uint64 { return binary.LittleEndian.Uint64(record[1+8*i:]) }
-	return state{sequence: field(0), next: field(1), live: field(2), digest: digest{low: field(3), high: field(4)}}, nil
+	s := state{sequence: field(0), next: field(1), live: field(2), digest: digest{low: field(3), high: field(4)}}
+	if both {
+		s.standby = standbyState{generation: field(5), filled: field(6), digest: digest{low: field(7), high: field(8)}}
+		if s.standby.generation == 0 {
+			return state{}, fmt.Errorf("%w: collection state with a standby of generation 0", errRecord)
+		}
+	}
+	return s, nil
 }
 
 // logOp is one change of the index: ordinals are never reused and a vector
@@ -158,6 +186,7 @@ func decodeState(record []byte) (state, error) {
 type logOp struct {
 	remove  bool
 	ordinal uint32
+	only    uint64 // the generation that it is of; 0: of all that have the ordinal's vector
 }
 
 const logOpLength = 1 + 4
@@ -174,7 +203,35 @@ func encodeLog(ops []logOp) []byte {
 	return record
 }
 
+// encodeFilled is the log entry of ordinals that a generation got vectors of.
+func encodeFilled(generation uint64, ordinals []uint32) []byte {
+	record := append(make([]byte, 0, 1+8+4*len(ordinals)), logFilled)
+	record = binary.LittleEndian.AppendUint64(record, generation)
+	for _, ordinal := range ordinals {
+		record = binary.LittleEndian.AppendUint32(record, ordinal)
+	}
+	return record
+}
+
+func decodeFilled(record []byte) ([]logOp, error) {
+	if len(record) < 9 || (len(record)-9)%4 != 0 {
+		return nil, fmt.Errorf("%w: log entry of %d bytes", errRecord, len(record))
+	}
+	generation := binary.LittleEndian.Uint64(record[1:])
+	if generation == 0 {
+		return nil, fmt.Errorf("%w: log entry of generation 0", errRecord)
+	}
+	ops := make([]logOp, 0, (len(record)-9)/4)
+	for record = record[9:]; len(record) > 0; record = record[4:] {
+		ops = append(ops, logOp{ordinal: binary.LittleEndian.Uint32(record), only: generation})
+	}
+	return ops, nil
+}
+
 func decodeLog(record []byte) ([]logOp, error) {
+	if len(record) > 0 && record[0] == logFilled {
+		return decodeFilled(record)
+	}
 	if len(record) < 1 || record[0] != logVersion || (len(record)-1)%logOpLength != 0 {
 		return nil, fmt.Errorf("%w: log entry of %d bytes", errRecord, len(record))
 	}

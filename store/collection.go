@@ -17,10 +17,10 @@ import (
 // Collection is an open collection. It is safe for concurrent use, and one
 // value serves everybody who opens it.
 //
-// Locks, in the order in which they are taken: life, points, mu; past is taken
-// alone. No lock but
-// life and the ids of a write's own points is held over a sync, so that
-// concurrent writers share syncs.
+// Locks, in the order in which they are taken: life, checkpointMu, writing,
+// points, mu; past is taken alone. No lock but life, writing and the ids of a
+// write's own points is held over a sync, so that concurrent writers share
+// syncs.
 type Collection struct {
 	store     *Store
 	name      string
@@ -32,6 +32,10 @@ type Collection struct {
 
 	life sync.RWMutex // held for reading over every operation
 	gone error        // guarded by life: why there are no more operations
+
+	// writing is held for reading over every write, and for writing while the
+	// generations change: a write goes to those that it saw at its beginning.
+	writing sync.RWMutex
 
 	points pointLocks
 	past   past // what searches may still find as it was
@@ -122,15 +126,38 @@ func (c *Collection) describe() (Description, error) {
 // maxBatchBytes bounds what one Put commits whole.
 const maxBatchBytes = 512 << 20
 
+// Other is what a Put brings for the second generation of a collection.
+type Other struct {
+	// Space is the fingerprint of that generation's space; the zero one: nothing
+	// is brought.
+	Space compat.Fingerprint
+	// Vectors are stamped for Space, unless there are none.
+	Vectors compat.Vectors
+	// Rows is for each document its row, or -1 where it has none in that
+	// generation, which then lacks it; nil: row i is of document i.
+	Rows []int
+}
+
 // Put stores documents with their vectors (row i of v belongs to docs[i]),
 // replacing those of the same ids; of equal ids in docs the last wins. All of
 // it is durable when Put returns without an error, and none of it when it
 // returns one, except with ErrFailed, when the disk decides; the vectors are
 // searchable by then too. It gives the sequence number of the change, which is
 // the documents' version. A canceled context stops it before the commit only.
-// Errors: index.ErrSpace for vectors of another space, ErrBatch, ErrDocument,
-// ErrDiskFull, ErrFull, ErrFailed, ErrNotFound, ErrClosed.
+// During a migration the vectors of the second generation are derived from v,
+// or it fails with ErrStandby: see PutBoth.
+// Errors: index.ErrSpace for vectors of another space, ErrStandby, ErrBatch,
+// ErrDocument, ErrDiskFull, ErrFull, ErrFailed, ErrNotFound, ErrClosed.
 func (c *Collection) Put(ctx context.Context, docs []Document, v compat.Vectors) (sequence uint64, err error) {
+	return c.PutBoth(ctx, docs, v, Other{})
+}
+
+// PutBoth is Put of a collection that has two generations, to both of which
+// the documents go in one batch: v is for the one and other for the other,
+// whichever of them serves when it is committed. So a writer that saw the two
+// before a cut-over, a rollback, a commit or an abort succeeds after it. With
+// one generation only, what is brought for another is left out.
+func (c *Collection) PutBoth(ctx context.Context, docs []Document, v compat.Vectors, other Other) (sequence uint64, err error) {
 	if err := c.begin(); err != nil {
 		return 0, err
 	}
@@ -141,7 +168,11 @@ func (c *Collection) Put(ctx context.Context, docs []Document, v compat.Vectors)
 	if len(docs) == 0 {
 		return c.current().sequence, nil
 	}
-	if err := c.checkSpace(v); err != nil {
+	c.writing.RLock()
+	defer c.writing.RUnlock()
+	all := c.generations.Load()
+	vectors, err := c.pair(all, len(docs), v, other)
+	if err != nil {
 		return 0, err
 	}
 	if err := c.store.room(); err != nil {
@@ -153,7 +184,7 @@ func (c *Collection) Put(ctx context.Context, docs []Document, v compat.Vectors)
 		if err := docs[i].validate(); err != nil {
 			return 0, err
 		}
-		if size += len(docs[i].Text) + len(docs[i].Payload) + 4*v.Dim() + 1024; size > maxBatchBytes {
+		if size += len(docs[i].Text) + len(docs[i].Payload) + 4*(v.Dim()+vectors.standby.Dim()) + 1024; size > maxBatchBytes {
 			return 0, fmt.Errorf("%w: more than %d MiB; split it", ErrBatch, maxBatchBytes>>20)
 		}
 		last[docs[i].ID] = i
@@ -161,10 +192,10 @@ func (c *Collection) Put(ctx context.Context, docs []Document, v compat.Vectors)
 	changes := make([]change, 0, len(last))
 	for i := range docs {
 		if last[docs[i].ID] == i {
-			changes = append(changes, change{id: docs[i].ID, record: encodeDocument(&docs[i]), row: v.Row(i)})
+			changes = append(changes, change{id: docs[i].ID, record: encodeDocument(&docs[i]), row: vectors.serving.Row(i), other: vectors.other(i)})
 		}
 	}
-	_, sequence, err = c.commit(ctx, changes, v)
+	_, sequence, err = c.commit(ctx, all, changes, vectors)
 	return sequence, err
 }
 
@@ -183,7 +214,9 @@ func (c *Collection) Delete(ctx context.Context, ids []ID) (deleted int, sequenc
 			changes = append(changes, change{id: id})
 		}
 	}
-	return c.commit(ctx, changes, compat.Vectors{})
+	c.writing.RLock()
+	defer c.writing.RUnlock()
+	return c.commit(ctx, c.generations.Load(), changes, paired{})
 }
 
 // change is what one write does to one point.
@@ -191,15 +224,16 @@ type change struct {
 	id      ID
 	record  []byte    // the document, or nil to delete it
 	row     []float32 // its vector
+	other   []float32 // its vector in the standby; nil: it has none there
 	existed bool
 	old     head // of the document that is replaced or deleted, if it existed
-	unmoved bool // the vector is the stored one: it keeps its ordinal
+	unmoved bool // the vectors are the stored ones: it keeps its ordinal
 }
 
 // commit makes changes of distinct ids durable and then visible to searches.
-// whole is the batch that the changes' rows were taken from. It gives the
-// number of points that existed.
-func (c *Collection) commit(ctx context.Context, changes []change, whole compat.Vectors) (existed int, sequence uint64, err error) {
+// vectors are what the changes' rows were taken from. It gives the number of
+// points that existed. The caller holds writing, so that the generations stay.
+func (c *Collection) commit(ctx context.Context, all *generations, changes []change, vectors paired) (existed int, sequence uint64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, 0, err
 	}
@@ -211,7 +245,7 @@ func (c *Collection) commit(ctx context.Context, changes []change, whole compat.
 	// point could overtake this one there.
 	unlock := c.points.lock(ids)
 	defer unlock()
-	changes, err = c.readOld(changes)
+	changes, err = c.readOld(all, changes)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -225,7 +259,7 @@ func (c *Collection) commit(ctx context.Context, changes []change, whole compat.
 	}
 	before := c.past.keep(c.store.db, replaced(changes))
 	defer func() { err = errors.Join(err, c.past.leave(before)) }()
-	w, err := c.apply(changes)
+	w, err := c.apply(len(changes), func(w *written, next *state) error { return c.fill(w, next, all, changes, vectors) })
 	if err != nil {
 		return 0, 0, err
 	}
@@ -233,7 +267,7 @@ func (c *Collection) commit(ctx context.Context, changes []change, whole compat.
 		return 0, 0, err
 	}
 	c.raiseDurable(w.sequence)
-	if err := c.index(ctx, w, whole); err != nil {
+	if err := c.index(ctx, all, w); err != nil {
 		return 0, 0, err
 	}
 	c.changed.Add(int64(len(changes)))
@@ -243,7 +277,7 @@ func (c *Collection) commit(ctx context.Context, changes []change, whole compat.
 
 // readOld fills in what the changes replace, and leaves out deletions of
 // points that are not there. The points are locked, so it stays true.
-func (c *Collection) readOld(changes []change) ([]change, error) {
+func (c *Collection) readOld(all *generations, changes []change) ([]change, error) {
 	kept := changes[:0]
 	for _, ch := range changes {
 		record, err := get(c.store.db, documentKey(c.number, ch.id))
@@ -261,15 +295,36 @@ func (c *Collection) readOld(changes []change) ([]change, error) {
 			return nil, readError(c.name, "document "+ch.id.String(), err)
 		}
 		if ch.record != nil {
-			vector, err := get(c.store.db, vectorKey(c.number, c.serving().number, ch.old.ordinal))
-			if err != nil {
+			if ch.unmoved, err = c.unmoved(all, &ch, record); err != nil {
 				return nil, readError(c.name, "vector of "+ch.id.String(), err)
 			}
-			ch.unmoved = bytes.Equal(vector, encodeVector(ch.row))
 		}
 		kept = append(kept, ch)
 	}
 	return kept, nil
+}
+
+// unmoved reports whether a change leaves the vectors of every generation as
+// they are. Where the standby gets none, its vector, which it has or will be
+// given, stays true as long as the text does.
+func (c *Collection) unmoved(all *generations, ch *change, record []byte) (bool, error) {
+	same := func(g *generation, row []float32) (bool, error) {
+		vector, err := get(c.store.db, vectorKey(c.number, g.number, ch.old.ordinal))
+		return bytes.Equal(vector, encodeVector(row)), err
+	}
+	ok, err := same(all.serving, ch.row)
+	if !ok || err != nil || all.standby == nil {
+		return ok, err
+	}
+	if ch.other != nil {
+		return same(all.standby, ch.other)
+	}
+	_, have, hasText, _, err := splitDocument(record)
+	if err != nil {
+		return false, err
+	}
+	_, want, wantsText, _, err := splitDocument(ch.record)
+	return hasText == wantsText && bytes.Equal(have, want), err
 }
 
 // replaced is the ordinals that changes make go.
@@ -286,27 +341,35 @@ func replaced(changes []change) (ordinals []uint32) {
 type written struct {
 	batch    *pebble.Batch
 	sequence uint64
-	inserted []uint32    // new ordinals
-	rows     [][]float32 // their vectors
-	removed  []uint32    // ordinals that are gone
+	inserts  []insertion
+	removed  []uint32 // ordinals that are gone
 }
 
-// apply gives the changes a sequence number and hands them to Pebble in its
-// order. It does not wait for the disk.
-func (c *Collection) apply(changes []change) (w written, err error) {
+// insertion is the new vectors of one generation.
+type insertion struct {
+	g        *generation
+	ordinals []uint32
+	rows     [][]float32
+	whole    compat.Vectors // what the rows were taken from
+}
+
+// apply gives a batch of up to n new ordinals its sequence number, lets fill
+// write it and carry it into the state that follows, and hands it to Pebble in
+// the order of sequences. It does not wait for the disk.
+func (c *Collection) apply(n int, fill func(w *written, next *state) error) (w written, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.store.failed(); err != nil {
 		return written{}, err
 	}
-	if c.state.next+uint64(len(changes)) > 1<<32 {
-		return written{}, fmt.Errorf("%w: %q has handed out every ordinal; migrate it to a new generation", ErrFull, c.name)
+	if c.state.next+uint64(n) > 1<<32 {
+		return written{}, fmt.Errorf("%w: %q has handed out every ordinal; copy it into a new collection", ErrFull, c.name)
 	}
 	next := c.state
 	next.sequence++
 	batch := c.store.db.NewBatch()
 	w = written{batch: batch, sequence: next.sequence}
-	if err := c.fill(&w, &next, changes); err != nil {
+	if err := fill(&w, &next); err != nil {
 		return written{}, errors.Join(err, batch.Close())
 	}
 	applied := false
@@ -326,14 +389,24 @@ func (c *Collection) apply(changes []change) (w written, err error) {
 	}
 	applied = true
 	c.state = next
+	for _, g := range c.generations.Load().each() {
+		for _, ordinal := range w.removed {
+			g.filled.Remove(ordinal)
+		}
+	}
+	for _, in := range w.inserts {
+		in.g.filled.AddMany(in.ordinals)
+	}
 	return w, nil
 }
 
-// fill writes the changes into w's batch and carries them into next.
-func (c *Collection) fill(w *written, next *state, changes []change) error {
+// fill writes the changes into w's batch and carries them into next. The
+// caller holds mu.
+func (c *Collection) fill(w *written, next *state, all *generations, changes []change, vectors paired) error {
 	var errs error
 	set := func(key, value []byte) { errs = errors.Join(errs, w.batch.Set(key, value, nil)) }
 	unset := func(key []byte) { errs = errors.Join(errs, w.batch.Delete(key, nil)) }
+	serving, standby := insertion{g: all.serving, whole: vectors.serving}, insertion{g: all.standby, whole: vectors.standby}
 	var ops []logOp
 	for i := range changes {
 		ch := &changes[i]
@@ -341,9 +414,15 @@ func (c *Collection) fill(w *written, next *state, changes []change) error {
 			next.live--
 			next.digest = next.digest.minus(documentElement(ch.id, ch.old))
 		}
+		key := appendID(nil, ch.id)
 		if ch.existed && !ch.unmoved {
 			unset(ordinalKey(c.number, ch.old.ordinal))
-			unset(vectorKey(c.number, c.serving().number, ch.old.ordinal))
+			unset(vectorKey(c.number, all.serving.number, ch.old.ordinal))
+			if all.standby != nil && all.standby.filled.Contains(ch.old.ordinal) {
+				unset(vectorKey(c.number, all.standby.number, ch.old.ordinal))
+				next.standby.filled--
+				next.standby.digest = next.standby.digest.minus(ordinalElement(ch.old.ordinal, key))
+			}
 			ops = append(ops, logOp{remove: true, ordinal: ch.old.ordinal})
 			w.removed = append(w.removed, ch.old.ordinal)
 		}
@@ -355,11 +434,16 @@ func (c *Collection) fill(w *written, next *state, changes []change) error {
 		if !ch.unmoved {
 			ordinal = uint32(next.next)
 			next.next++
-			set(ordinalKey(c.number, ordinal), appendID(nil, ch.id))
-			set(vectorKey(c.number, c.serving().number, ordinal), encodeVector(ch.row))
+			set(ordinalKey(c.number, ordinal), key)
+			set(vectorKey(c.number, all.serving.number, ordinal), encodeVector(ch.row))
+			serving.add(ordinal, ch.row)
+			if all.standby != nil && ch.other != nil {
+				set(vectorKey(c.number, all.standby.number, ordinal), encodeVector(ch.other))
+				next.standby.filled++
+				next.standby.digest = next.standby.digest.plus(ordinalElement(ordinal, key))
+				standby.add(ordinal, ch.other)
+			}
 			ops = append(ops, logOp{ordinal: ordinal})
-			w.inserted = append(w.inserted, ordinal)
-			w.rows = append(w.rows, ch.row)
 		}
 		h := sealHead(ch.record, w.sequence, ordinal)
 		set(documentKey(c.number, ch.id), ch.record)
@@ -368,7 +452,16 @@ func (c *Collection) fill(w *written, next *state, changes []change) error {
 	}
 	set(logKey(c.number, w.sequence), encodeLog(ops))
 	set(stateKey(c.number), next.encode())
+	for _, in := range []insertion{serving, standby} {
+		if len(in.ordinals) > 0 {
+			w.inserts = append(w.inserts, in)
+		}
+	}
 	return errs
+}
+
+func (in *insertion) add(ordinal uint32, row []float32) {
+	in.ordinals, in.rows = append(in.ordinals, ordinal), append(in.rows, row)
 }
 
 // await waits until the disk has a batch.
@@ -392,11 +485,16 @@ func (c *Collection) raiseDurable(sequence uint64) {
 	}
 }
 
-// index brings a durable batch into the graph. New vectors come before old
+// index brings a durable batch into the graphs. New vectors come before old
 // ones go, so that a point is always found, and for a moment twice.
-func (c *Collection) index(ctx context.Context, w written, whole compat.Vectors) error {
-	err := c.insert(context.WithoutCancel(ctx), w, whole)
-	c.serving().graph.Delete(w.removed)
+func (c *Collection) index(ctx context.Context, all *generations, w written) error {
+	var err error
+	for _, in := range w.inserts {
+		err = errors.Join(err, in.insert(context.WithoutCancel(ctx)))
+	}
+	for _, g := range all.each() {
+		g.graph.Delete(w.removed)
+	}
 	if err != nil {
 		c.behind.Store(true)
 		c.store.log.Error("store: the index refused a stored vector; the next start brings it in", "collection", c.name, "sequence", w.sequence, "error", err)
@@ -406,20 +504,18 @@ func (c *Collection) index(ctx context.Context, w written, whole compat.Vectors)
 	return nil
 }
 
-func (c *Collection) insert(ctx context.Context, w written, whole compat.Vectors) error {
-	if len(w.inserted) == 0 {
-		return nil
-	}
-	if len(w.inserted) < whole.Len() {
+// insert brings the vectors into the generation's graph.
+func (in insertion) insert(ctx context.Context) error {
+	if len(in.ordinals) < in.whole.Len() {
 		// Some rows were not taken: they were doubled, or known already.
-		rows := make([]float32, 0, len(w.rows)*whole.Dim())
-		for _, row := range w.rows {
+		rows := make([]float32, 0, len(in.rows)*in.whole.Dim())
+		for _, row := range in.rows {
 			rows = append(rows, row...)
 		}
 		var err error
-		if whole, err = c.serving().stamper.Stamp(rows); err != nil {
+		if in.whole, err = in.g.stamper.Stamp(rows); err != nil {
 			return err
 		}
 	}
-	return c.serving().graph.Insert(ctx, w.inserted, whole)
+	return in.g.graph.Insert(ctx, in.ordinals, in.whole)
 }

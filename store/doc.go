@@ -37,6 +37,13 @@
 // vector for ever: a point that gets a new vector gets a new ordinal, and a
 // point that is put again with the same vector keeps its own.
 //
+// # Generations
+//
+// A collection has one generation, its vectors and graph under one manifest,
+// or during a migration two, over the same documents and ordinals: one serves
+// and the other stands by. Every write goes to both in its one batch, so either
+// can serve at any moment once the second has been filled (standby.go).
+//
 // # The data directory
 //
 //	DIR/high-water   what was known to be durable, two lines (marks.go)
@@ -52,7 +59,7 @@
 //
 //	01 'f'           format: "vecino store\n" and the format number
 //	01 'c'           catalog: changes, next collection number (JSON)
-//	02 name          collection: number, serving generation, creation (JSON)
+//	02 name          collection: number, generations, creation (JSON)
 //	03 c             a dropped collection's name and time (JSON)
 //	04 c g           generation: creation and manifest (canonical encoding)
 //	05 c             state: sequence, next ordinal, live count, digest
@@ -65,6 +72,8 @@
 //	0c f r h         cached embedding: f the fingerprint of its space (32), r its
 //	                 role (0 document, 1 query), h the hash of its content (32)
 //	0d n             segment n (8) of the embedding cache: what one Put brought
+//	0e c m           migration m (8): the caller's record
+//	0f c g           a retired generation, whose keys are going (JSON)
 //
 // # Records
 //
@@ -73,7 +82,10 @@
 //	document    version 1 | sequence 8 | ordinal 4 | SHA-256 of the rest 32 |
 //	            flags 1 (1 text, 2 payload) | [uvarint length, text] | [payload]
 //	state       version 1 | sequence 8 | next 8 | live 8 | digest 16
+//	            with a standby: version 2 | as before | generation 8 |
+//	            filled 8 | digest 16
 //	log         version 1 | for each change: kind 1 (0 inserted, 1 removed) ordinal 4
+//	            of a fill: version 2 | generation 8 | ordinals 4 each
 //	checkpoint  version 2 | number 8 | sequence 8 | for each chunk, the head
 //	            last: uvarint, how many checkpoints ago it was written
 //	generation  version 1 | nanoseconds since 1970 8 | manifest
@@ -87,5 +99,6 @@
 // bytes of a segment are those of its records and its own, keys included.
 //
 // The digest is the sum modulo 2^128, over the live documents, of the first 16
-// bytes of SHA-256(sequence 8 | ordinal 4 | SHA-256 32 | id).
+// bytes of SHA-256(sequence 8 | ordinal 4 | SHA-256 32 | id). That of a standby
+// is the same sum, over the ordinals that it has, of SHA-256(ordinal 4 | id).
 package store

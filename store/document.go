@@ -62,12 +62,18 @@ type SearchQuery struct {
 	// cosine and dot, larger ones under L2.
 	ScoreThreshold *float32
 	WithVector     bool
+	// Generation is searched instead of the one that answers the query's space;
+	// 0: none. It may be the target of a migration, which may lack documents.
+	Generation uint64
 }
 
 // SearchResult is the answer to a SearchQuery.
 type SearchResult struct {
 	Hits []Hit
 	Plan index.Plan
+	// Generation answered, all of it, and Fingerprint is its space.
+	Generation  uint64
+	Fingerprint compat.Fingerprint
 }
 
 // metricNearer reports whether a score passes a threshold under a metric.

@@ -44,6 +44,16 @@ var (
 	// ErrBatch: the documents and vectors of a batch differ in number, or the
 	// batch is too large to be committed whole.
 	ErrBatch = errors.New("invalid batch")
+	// ErrStandby: a write lacks the vectors of the collection's second
+	// generation, which a migration made meanwhile.
+	ErrStandby = errors.New("vectors of the second generation are missing")
+	// ErrGeneration: the collection has no generation of that number, or it is
+	// not in the place that the operation needs.
+	ErrGeneration = errors.New("no such generation")
+	// ErrIncomplete: a generation lacks vectors of documents, so it can't serve.
+	ErrIncomplete = errors.New("generation is incomplete")
+	// ErrMigrating: the collection has a second generation already.
+	ErrMigrating = errors.New("collection is being migrated")
 	// ErrFull: every ordinal of a generation has been handed out.
 	ErrFull = errors.New("collection is full")
 )

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -44,14 +45,108 @@ func (s *Store) OpenCollection(ctx context.Context, name string, want compat.Spa
 	return nil, mismatch
 }
 
-// checkSpace compares the 32 bytes of a batch with those of the collection.
-func (c *Collection) checkSpace(v compat.Searchable) error {
-	have := c.serving().config.Fingerprint
-	if !v.Fingerprint().Matches(have) {
-		return fmt.Errorf("collection %q: %w: it holds %.12s and the batch is stamped %.12s; encode with the collection's own encoder, or migrate the collection",
-			c.name, index.ErrSpace, have, v.Fingerprint())
+// paired is the vectors of one write by generation.
+type paired struct {
+	serving compat.Vectors // row i is of document i
+	standby compat.Vectors // rows of documents; empty where there is no standby
+	rows    []int          // of each document in standby, or -1
+}
+
+// other is the row of a document in the standby, or nil.
+func (p paired) other(document int) []float32 {
+	if p.rows == nil || p.rows[document] < 0 {
+		return nil
+	}
+	return p.standby.Row(p.rows[document])
+}
+
+// pair compares the 32 bytes of each batch with those of the generations, and
+// gives each what is its own.
+func (c *Collection) pair(all *generations, n int, v compat.Vectors, other Other) (paired, error) {
+	if err := other.check(n); err != nil {
+		return paired{}, err
+	}
+	serving := all.serving.config.Fingerprint
+	if !v.Fingerprint().Matches(serving) && other.Space.Matches(serving) && !slices.Contains(other.Rows, -1) {
+		// The generations have changed places since the vectors were made.
+		v, other = other.Vectors.Select(other.Rows), Other{Space: v.Fingerprint(), Vectors: v, Rows: each(n)}
+	}
+	if !v.Fingerprint().Matches(serving) {
+		return paired{}, c.otherSpace(v.Fingerprint())
+	}
+	p := paired{serving: v}
+	switch {
+	case all.standby == nil:
+	case other.Space.Matches(all.standby.config.Fingerprint):
+		p.standby, p.rows = other.Vectors, other.Rows
+	case all.derivation != nil:
+		p.standby, p.rows = derive(all.derivation, v)
+	default:
+		return paired{}, fmt.Errorf("collection %q: %w: a migration to %.12s is under way; bring the vectors of both spaces", c.name, ErrStandby, all.standby.config.Fingerprint)
+	}
+	return p, nil
+}
+
+// check says whether o fits n documents, and gives its rows their numbers.
+func (o *Other) check(n int) error {
+	if o.Space.IsZero() {
+		return nil
+	}
+	if o.Vectors.Len() > 0 && !o.Vectors.Fingerprint().Matches(o.Space) {
+		return fmt.Errorf("%w: vectors of %.12s for a generation of %.12s; encode with that generation's encoder", index.ErrSpace, o.Vectors.Fingerprint(), o.Space)
+	}
+	if o.Rows == nil {
+		o.Rows = each(n)
+	}
+	if len(o.Rows) != n {
+		return fmt.Errorf("%w: %d documents and %d rows of the second generation; give one for each", ErrBatch, n, len(o.Rows))
+	}
+	for _, row := range o.Rows {
+		if row < -1 || row >= o.Vectors.Len() {
+			return fmt.Errorf("%w: row %d of %d vectors of the second generation", ErrBatch, row, o.Vectors.Len())
+		}
 	}
 	return nil
+}
+
+// each is the numbers 0..n-1.
+func each(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
+// derive computes the standby's vectors. A row that has none there, because
+// nothing of its direction is left, is left out.
+func derive(d *compat.Derivation, v compat.Vectors) (compat.Vectors, []int) {
+	if derived, err := d.Derive(v); err == nil {
+		return derived, each(v.Len())
+	}
+	var parts []compat.Vectors
+	rows := make([]int, v.Len())
+	for i := range rows {
+		one, err := d.Derive(v.Slice(i, i+1))
+		if err != nil {
+			rows[i] = -1
+			continue
+		}
+		rows[i] = len(parts)
+		parts = append(parts, one)
+	}
+	derived, err := compat.Concat(parts...)
+	if err != nil { // the parts are of one space
+		return compat.Vectors{}, slices.Repeat([]int{-1}, len(rows))
+	}
+	return derived, rows
+}
+
+// otherSpace is the refusal of a batch that is of no generation of the
+// collection.
+func (c *Collection) otherSpace(space compat.Fingerprint) error {
+	return fmt.Errorf("collection %q: %w: it holds %.12s and the batch is stamped %.12s; encode with the collection's own encoder, or migrate the collection",
+		c.name, index.ErrSpace, c.serving().config.Fingerprint, space)
 }
 
 // Create makes an empty collection whose manifest is m.WithDefaults() and opens
@@ -65,7 +160,8 @@ func (s *Store) Create(ctx context.Context, name string, m compat.Manifest) (*Co
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("create collection %q: %w", name, err)
 	}
-	g, err := newGeneration(1, m)
+	record := collectionRecord{Generation: 1, CreatedAt: time.Now().UTC()}
+	g, err := newGeneration(record.Generation, record.CreatedAt, m)
 	if err != nil {
 		return nil, fmt.Errorf("create collection %q: %w", name, err)
 	}
@@ -79,7 +175,7 @@ func (s *Store) Create(ctx context.Context, name string, m compat.Manifest) (*Co
 	if err != nil {
 		return nil, err
 	}
-	record := collectionRecord{Number: catalog.Next, Generation: g.number, CreatedAt: time.Now().UTC()}
+	record.Number = catalog.Next
 	c := newCollection(s, name, record, g)
 	catalog.Next++
 	catalog.Changes++
@@ -159,10 +255,21 @@ func (s *Store) sync() *pebble.WriteOptions {
 	return pebble.Sync
 }
 
-// SetEvidence replaces what was observed of the collection: its probes, model
-// card and measured recall. Nothing else of a manifest can be changed in
-// place. Errors: *compat.InvalidError, ErrNotFound, ErrFailed, ErrClosed.
+// SetEvidence replaces what was observed of the serving generation: its
+// probes, model card and measured recall. Nothing else of a manifest can be
+// changed in place without its graph (Retune). Errors: *compat.InvalidError,
+// ErrNotFound, ErrFailed, ErrClosed.
 func (c *Collection) SetEvidence(ctx context.Context, evidence compat.Evidence) error {
+	return c.setEvidence(ctx, func(all *generations) *generation { return all.serving }, evidence)
+}
+
+// SetEvidenceOf is SetEvidence of the generation of a number: the serving one
+// or the standby. Another is ErrGeneration.
+func (c *Collection) SetEvidenceOf(ctx context.Context, number uint64, evidence compat.Evidence) error {
+	return c.setEvidence(ctx, func(all *generations) *generation { return all.of(number) }, evidence)
+}
+
+func (c *Collection) setEvidence(ctx context.Context, choose func(*generations) *generation, evidence compat.Evidence) error {
 	c.store.catalogMu.Lock()
 	defer c.store.catalogMu.Unlock()
 	if err := c.begin(); err != nil {
@@ -175,20 +282,24 @@ func (c *Collection) SetEvidence(ctx context.Context, evidence compat.Evidence) 
 	if err := c.store.failed(); err != nil {
 		return err
 	}
-	m := c.Manifest()
+	g := choose(c.generations.Load())
+	if g == nil {
+		return fmt.Errorf("collection %q: evidence: %w; ask for the state of the migration", c.name, ErrGeneration)
+	}
+	m := *g.manifest.Load()
 	m.Evidence = evidence
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("collection %q: evidence: %w", c.name, err)
 	}
-	encoded, err := generationRecord{createdAt: c.createdAt, manifest: m}.encode()
+	encoded, err := generationRecord{createdAt: g.createdAt, manifest: m}.encode()
 	if err != nil {
 		return fmt.Errorf("collection %q: evidence: %w", c.name, err)
 	}
-	if err := c.store.db.Set(generationKey(c.number, c.serving().number), encoded, c.store.sync()); err != nil {
+	if err := c.store.db.Set(generationKey(c.number, g.number), encoded, c.store.sync()); err != nil {
 		c.store.fail(err)
 		return c.store.failed()
 	}
-	c.serving().manifest.Store(&m)
+	g.manifest.Store(&m)
 	return nil
 }
 
@@ -211,7 +322,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	}
 	gone := fmt.Errorf("%w: %q was dropped", ErrNotFound, name)
 	c.finish(gone)
-	ended := c.serving().end()
+	ended := c.endGraphs()
 	s.mu.RLock()
 	catalog := s.catalog
 	s.mu.RUnlock()

@@ -21,13 +21,15 @@ const (
 	familyChunk      byte = 0x0b // collection generation number i  -> sealed chunk of the index
 	familyCached     byte = 0x0c // fingerprint role content hash   -> cached embedding
 	familySegment    byte = 0x0d // number                          -> segment of the embedding cache
+	familyMigration  byte = 0x0e // collection migration            -> record of a migration
+	familyRetired    byte = 0x0f // collection generation           -> retiredRecord
 )
 
 // collectionFamilies are the families whose keys begin with a collection's
 // number: what a drop removes.
 var collectionFamilies = [...]byte{
 	familyGeneration, familyState, familyDocument, familyOrdinal,
-	familyVector, familyLog, familyCheckpoint, familyChunk,
+	familyVector, familyLog, familyCheckpoint, familyChunk, familyMigration, familyRetired,
 }
 
 // The keys of familySystem.
@@ -61,6 +63,10 @@ func prefixEnd(prefix []byte) []byte {
 
 func generationKey(c collectionNumber, generation uint64) []byte {
 	return binary.BigEndian.AppendUint64(prefixKey(familyGeneration, c), generation)
+}
+
+func migrationKey(c collectionNumber, migration uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefixKey(familyMigration, c), migration)
 }
 
 func stateKey(c collectionNumber) []byte { return prefixKey(familyState, c) }
@@ -134,6 +140,18 @@ func decodeID(key []byte) (ID, error) {
 		return id, nil
 	}
 	return ID{}, fmt.Errorf("%w: %d bytes of an unknown form in a key", ErrID, len(key))
+}
+
+func retiredKey(c collectionNumber, generation uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefixKey(familyRetired, c), generation)
+}
+
+// lastUint64 is the number that ends a key of a collection number and another.
+func lastUint64(key []byte) (uint64, error) {
+	if len(key) != 1+4+8 {
+		return 0, fmt.Errorf("%w: key of %d bytes", errRecord, len(key))
+	}
+	return binary.BigEndian.Uint64(key[1+4:]), nil
 }
 
 // lastUint32 is the number that ends a key of the given length.

@@ -89,7 +89,7 @@ func TestWritersOfOnePoint(t *testing.T) {
 	if live := c.serving().graph.Stats().Live; live != 1 {
 		t.Errorf("the graph finds %d vectors of one point", live)
 	}
-	if _, err := c.verify(context.Background(), 0); err != nil {
+	if err := c.verify(context.Background(), 0); err != nil {
 		t.Error(err)
 	}
 }

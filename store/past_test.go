@@ -113,7 +113,7 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 
 	// A search that stops before the write, and goes on after it.
 	early := c.past.begin()
-	run := searchRun{c: c, era: early, take: n, query: SearchQuery{WithVector: true, Filter: parseFilter(t, `{"must":[{"key":"id","range":{"gte":0}}]}`)}}
+	run := searchRun{c: c, g: c.serving(), era: early, take: n, query: SearchQuery{WithVector: true, Filter: parseFilter(t, `{"must":[{"key":"id","range":{"gte":0}}]}`)}}
 	admitted, err := run.admitted(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -131,11 +131,14 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 		rows = append(rows, vectorOf(id, 2, 8))
 		changes = append(changes, change{id: d.ID, record: encodeDocument(&d), row: rows[id]})
 	}
-	if changes, err = c.readOld(changes); err != nil {
+	if changes, err = c.readOld(c.generations.Load(), changes); err != nil {
 		t.Fatal(err)
 	}
 	before := c.past.keep(s.db, replaced(changes))
-	w, err := c.apply(changes)
+	all := c.generations.Load()
+	w, err := c.apply(n, func(w *written, next *state) error {
+		return c.fill(w, next, all, changes, paired{serving: stamp(t, m, rows...)})
+	})
 	if err == nil {
 		err = c.await(w.batch)
 	}
@@ -144,11 +147,11 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 	}
 	search("the graph has nothing", 1)
 	half := stamp(t, m, rows[:n/2]...)
-	if err := c.serving().graph.Insert(ctx, w.inserted[:n/2], half); err != nil {
+	if err := c.serving().graph.Insert(ctx, w.inserts[0].ordinals[:n/2], half); err != nil {
 		t.Fatal(err)
 	}
 	search("the graph has half", 1, 2)
-	if err := c.index(ctx, w, stamp(t, m, rows...)); err != nil {
+	if err := c.index(ctx, all, w); err != nil {
 		t.Fatal(err)
 	}
 	search("the graph has all", 2)

@@ -18,7 +18,13 @@ import (
 // document and its vector always belong together.
 
 // read runs f on a snapshot.
-func (c *Collection) read(ctx context.Context, f func(snapshot *pebble.Snapshot) error) (err error) {
+func (c *Collection) read(ctx context.Context, f func(snapshot *pebble.Snapshot) error) error {
+	return c.readServing(ctx, func(snapshot *pebble.Snapshot, _ *generation) error { return f(snapshot) })
+}
+
+// readServing runs f on a snapshot and the generation that served when it was
+// taken, whose vectors are all in it.
+func (c *Collection) readServing(ctx context.Context, f func(snapshot *pebble.Snapshot, g *generation) error) (err error) {
 	if err := c.begin(); err != nil {
 		return err
 	}
@@ -26,13 +32,23 @@ func (c *Collection) read(ctx context.Context, f func(snapshot *pebble.Snapshot)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	snapshot := c.store.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	return f(snapshot)
+	for {
+		all := c.generations.Load()
+		snapshot := c.store.db.NewSnapshot()
+		if c.generations.Load() != all {
+			if err := snapshot.Close(); err != nil {
+				return err
+			}
+			continue
+		}
+		defer func() { err = errors.Join(err, snapshot.Close()) }()
+		return f(snapshot, all.serving)
+	}
 }
 
-// document reads one document; found is false where there is none.
-func (c *Collection) document(reader pebble.Reader, id ID, withVector bool) (stored Stored, h head, found bool, err error) {
+// document reads one document, with its vector in g unless that is nil; found
+// is false where there is none.
+func (c *Collection) document(reader pebble.Reader, id ID, g *generation) (stored Stored, h head, found bool, err error) {
 	record, closer, err := reader.Get(documentKey(c.number, id))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return Stored{}, head{}, false, nil
@@ -44,8 +60,8 @@ func (c *Collection) document(reader pebble.Reader, id ID, withVector bool) (sto
 	if err = errors.Join(err, closer.Close()); err != nil {
 		return Stored{}, head{}, false, readError(c.name, "document "+id.String(), err)
 	}
-	if withVector {
-		if stored.Vector, err = c.appendRow(reader, nil, h.ordinal); err != nil {
+	if g != nil {
+		if stored.Vector, err = c.appendRow(g, reader, nil, h.ordinal); err != nil {
 			return Stored{}, head{}, false, err
 		}
 	}
@@ -56,12 +72,15 @@ func (c *Collection) document(reader pebble.Reader, id ID, withVector bool) (sto
 // left out. Errors: ErrNotFound, ErrCorrupt, ErrClosed.
 func (c *Collection) Get(ctx context.Context, ids []ID, withVector bool) ([]Stored, error) {
 	var found []Stored
-	err := c.read(ctx, func(snapshot *pebble.Snapshot) error {
+	err := c.readServing(ctx, func(snapshot *pebble.Snapshot, g *generation) error {
+		if !withVector {
+			g = nil
+		}
 		for _, id := range ids {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			stored, _, ok, err := c.document(snapshot, id, withVector)
+			stored, _, ok, err := c.document(snapshot, id, g)
 			if err != nil {
 				return err
 			}
@@ -77,15 +96,15 @@ func (c *Collection) Get(ctx context.Context, ids []ID, withVector bool) ([]Stor
 // Vector is the stored vector of a point, stamped: a query for its neighbours.
 // Errors: ErrPointNotFound and those of Get.
 func (c *Collection) Vector(ctx context.Context, id ID) (v compat.Vectors, err error) {
-	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
-		stored, _, ok, err := c.document(snapshot, id, true)
+	err = c.readServing(ctx, func(snapshot *pebble.Snapshot, g *generation) error {
+		stored, _, ok, err := c.document(snapshot, id, g)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			return fmt.Errorf("collection %q: %w: %s; put it first, or query by text or vector", c.name, ErrPointNotFound, id)
 		}
-		if v, err = c.serving().stamper.Stamp(stored.Vector); err != nil {
+		if v, err = g.stamper.Stamp(stored.Vector); err != nil {
 			return c.damaged("vector of "+id.String(), "%v", err)
 		}
 		return nil
@@ -248,7 +267,7 @@ func (c *Collection) Scroll(ctx context.Context, q ScrollQuery) (docs []Stored, 
 	if q.HasFrom {
 		from = &q.From
 	}
-	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
+	err = c.readServing(ctx, func(snapshot *pebble.Snapshot, g *generation) error {
 		return c.walk(ctx, snapshot, from, q.Filter, func(e entry) error {
 			if len(docs) == q.Limit {
 				next = &e.id
@@ -260,7 +279,7 @@ func (c *Collection) Scroll(ctx context.Context, q ScrollQuery) (docs []Stored, 
 				return readError(c.name, "document "+e.id.String(), err)
 			}
 			if q.WithVector {
-				if stored.Vector, err = c.appendRow(snapshot, nil, e.head.ordinal); err != nil {
+				if stored.Vector, err = c.appendRow(g, snapshot, nil, e.head.ordinal); err != nil {
 					return err
 				}
 			}

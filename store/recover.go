@@ -45,7 +45,8 @@ func (s *Store) recover(ctx context.Context, created bool) error {
 		}
 		s.collections[name] = newCollection(s, name, r, nil)
 		s.collections[name].durable.Store(high.Collections[r.Number])
-		return s.collections[name].readGeneration(r.Generation)
+		s.collections[name].readGenerations(r)
+		return nil
 	})
 	if err != nil {
 		return readError("", "catalog", err)
@@ -102,23 +103,40 @@ func (s *Store) checkMarks(high marks) error {
 	return nil
 }
 
-// readGeneration reads the manifest that serves. Damage is kept in c.damage.
-func (c *Collection) readGeneration(number uint64) error {
-	record, err := get(c.store.db, generationKey(c.number, number))
-	var g generationRecord
-	if err == nil {
-		g, err = decodeGeneration(record)
+// readGenerations reads the manifests that the catalog names. Damage is kept
+// in c.damage.
+func (c *Collection) readGenerations(r collectionRecord) {
+	serving, err := c.readGeneration(r.Generation)
+	var standby *generation
+	if err == nil && r.Standby != 0 {
+		standby, err = c.readGeneration(r.Standby)
 	}
+	var all *generations
 	if err == nil {
-		c.createdAt = g.createdAt
-		var serving *generation
-		serving, err = newGeneration(number, g.manifest)
-		c.generations.Store(&generations{serving: serving})
+		all, err = newGenerations(serving, standby, r.Served)
 	}
 	if err != nil {
-		c.broken(&CorruptionError{Collection: c.name, Object: fmt.Sprintf("manifest of generation %d", number), Detail: err.Error()})
+		c.broken(err)
+		return
 	}
-	return nil
+	c.generations.Store(all)
+}
+
+// readGeneration reads one manifest.
+func (c *Collection) readGeneration(number uint64) (*generation, error) {
+	record, err := get(c.store.db, generationKey(c.number, number))
+	var r generationRecord
+	if err == nil {
+		r, err = decodeGeneration(record)
+	}
+	var g *generation
+	if err == nil {
+		g, err = newGeneration(number, r.createdAt, r.manifest)
+	}
+	if err != nil {
+		return nil, &CorruptionError{Collection: c.name, Object: fmt.Sprintf("manifest of generation %d", number), Detail: err.Error()}
+	}
+	return g, nil
 }
 
 // broken keeps a collection from opening.
@@ -134,9 +152,11 @@ func (c *Collection) recover(ctx context.Context) error {
 		return nil
 	}
 	mark := c.durable.Load()
-	live, err := c.verify(ctx, mark)
-	if err == nil {
-		err = c.loadGraph(ctx, live)
+	err := c.verify(ctx, mark)
+	for _, g := range c.generations.Load().each() {
+		if err == nil {
+			err = c.loadGraph(ctx, g)
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -150,6 +170,9 @@ func (c *Collection) recover(ctx context.Context) error {
 	}
 	c.durable.Store(c.state.sequence)
 	c.applied.reset(c.state.sequence)
+	if err := c.freeRetired(); err != nil {
+		c.store.log.Warn("store: the keys of a retired generation stay until the next start", "collection", c.name, "error", err)
+	}
 	return nil
 }
 
@@ -158,31 +181,41 @@ func (c *Collection) damaged(object, format string, args ...any) error {
 	return &CorruptionError{Collection: c.name, Object: object, Detail: fmt.Sprintf(format, args...)}
 }
 
-// verify compares the collection with its own count and digest, with the
-// high-water mark, and its families with each other. It gives the ordinals of
-// the live vectors.
-func (c *Collection) verify(ctx context.Context, mark uint64) (*roaring.Bitmap, error) {
+// verify compares the collection with its own counts and digests, with the
+// high-water mark, and its families with each other. It fills in which
+// ordinals each generation has.
+func (c *Collection) verify(ctx context.Context, mark uint64) error {
 	record, err := get(c.store.db, stateKey(c.number))
 	if err != nil {
-		return nil, readError(c.name, "state", err)
+		return readError(c.name, "state", err)
 	}
 	if c.state, err = decodeState(record); err != nil {
-		return nil, readError(c.name, "state", err)
+		return readError(c.name, "state", err)
 	}
 	if c.state.sequence < mark {
-		return nil, c.damaged("sequence", "%d batches are left of %d that were on the disk", c.state.sequence, mark)
+		return c.damaged("sequence", "%d batches are left of %d that were on the disk", c.state.sequence, mark)
+	}
+	all := c.generations.Load()
+	standby := uint64(0)
+	if all.standby != nil {
+		standby = all.standby.number
+	}
+	if c.state.standby.generation != standby {
+		return c.damaged("generations", "the state names generation %d as the second one and the catalog %d", c.state.standby.generation, standby)
 	}
 	live, table, err := c.verifyDocuments(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := c.verifyOrdinals(ctx, live, table); err != nil {
-		return nil, err
+	for _, g := range all.each() {
+		if err := c.verifyVectors(ctx, g, live); err != nil {
+			return err
+		}
 	}
-	if err := c.verifyVectors(ctx, live); err != nil {
-		return nil, err
+	if all.serving.filled.GetCardinality() != live.GetCardinality() {
+		return c.damaged("vectors", "%d are there and %d were stored", all.serving.filled.GetCardinality(), live.GetCardinality())
 	}
-	return live, nil
+	return c.verifyOrdinals(ctx, all.standby, live, table)
 }
 
 // verifyDocuments sums up the documents. It gives the ordinals that they name
@@ -223,8 +256,10 @@ func (c *Collection) verifyDocuments(ctx context.Context) (live *roaring.Bitmap,
 	return live, table, nil
 }
 
-func (c *Collection) verifyOrdinals(ctx context.Context, live *roaring.Bitmap, want digest) error {
-	var table digest
+// verifyOrdinals compares the ordinal table with the documents, and the
+// ordinals that the standby has, unless it is nil, with the state.
+func (c *Collection) verifyOrdinals(ctx context.Context, standby *generation, live *roaring.Bitmap, want digest) error {
+	var table, filled digest
 	count := uint64(0)
 	err := scan(c.store.db, prefixKey(familyOrdinal, c.number), nil, func(key, value []byte) error {
 		if count++; count%4096 == 0 && ctx.Err() != nil {
@@ -234,7 +269,11 @@ func (c *Collection) verifyOrdinals(ctx context.Context, live *roaring.Bitmap, w
 		if !ok {
 			return fmt.Errorf("%w: ordinal key of %d bytes", errRecord, len(key))
 		}
-		table = table.plus(ordinalElement(ordinal, value))
+		element := ordinalElement(ordinal, value)
+		table = table.plus(element)
+		if standby != nil && standby.filled.Contains(ordinal) {
+			filled = filled.plus(element)
+		}
 		return nil
 	})
 	if err != nil {
@@ -243,35 +282,37 @@ func (c *Collection) verifyOrdinals(ctx context.Context, live *roaring.Bitmap, w
 	if count != live.GetCardinality() || table != want {
 		return c.damaged("ordinals", "the table of %d differs from the %d documents", count, live.GetCardinality())
 	}
+	if s := c.state.standby; standby != nil && (standby.filled.GetCardinality() != s.filled || filled != s.digest) {
+		return c.damaged("vectors", "generation %d has %d, or others than the %d that were stored", standby.number, standby.filled.GetCardinality(), s.filled)
+	}
 	return nil
 }
 
-func (c *Collection) verifyVectors(ctx context.Context, live *roaring.Bitmap) error {
+// verifyVectors finds the ordinals that a generation has.
+func (c *Collection) verifyVectors(ctx context.Context, g *generation, live *roaring.Bitmap) error {
 	count := uint64(0)
-	err := scan(c.store.db, vectorPrefix(c.number, c.serving().number), nil, func(key, value []byte) error {
+	err := scan(c.store.db, vectorPrefix(c.number, g.number), nil, func(key, value []byte) error {
 		if count++; count%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		ordinal, ok := lastUint32(key, vectorKeyLength)
-		if !ok || !live.Contains(ordinal) || len(value) != 4*c.serving().config.Dimension {
-			return fmt.Errorf("%w: vector %d of %d bytes, which no document names or which is no vector of this space", errRecord, ordinal, len(value))
+		if !ok || !live.Contains(ordinal) || len(value) != 4*g.config.Dimension {
+			return fmt.Errorf("%w: vector %d of %d bytes, which no document names or which is no vector of generation %d", errRecord, ordinal, len(value), g.number)
 		}
+		g.filled.Add(ordinal)
 		return nil
 	})
 	if err != nil {
 		return readError(c.name, "vectors", err)
-	}
-	if count != live.GetCardinality() {
-		return c.damaged("vectors", "%d are there and %d were stored", count, live.GetCardinality())
 	}
 	return nil
 }
 
 // loadGraph loads the last checkpoint and brings in what was written after it.
 // A checkpoint that can't be read is dropped and the graph built anew.
-func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error {
+func (c *Collection) loadGraph(ctx context.Context, g *generation) error {
 	began := time.Now()
-	record, err := get(c.store.db, checkpointKey(c.number, c.serving().number))
+	record, err := get(c.store.db, checkpointKey(c.number, g.number))
 	var header checkpointHeader
 	if err == nil && record != nil {
 		header, err = decodeCheckpoint(record)
@@ -286,10 +327,10 @@ func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error 
 	if err != nil {
 		return err
 	}
-	c.serving().header = header
-	c.changed.Store(int64(len(tail)))
+	g.header = header
+	c.changed.Add(int64(len(tail)))
 	if len(header.written) > 0 {
-		err = c.loadCheckpoint(ctx, header, live, tail)
+		err = c.loadCheckpoint(ctx, g, tail)
 		if err == nil || ctx.Err() != nil {
 			c.store.log.Debug("store: graph loaded", "collection", c.name, "reinserted", c.reinserted, "duration", time.Since(began))
 			return err
@@ -297,17 +338,17 @@ func (c *Collection) loadGraph(ctx context.Context, live *roaring.Bitmap) error 
 		c.store.log.Warn("store: the checkpoint of a graph can't be used; it is built anew from the stored vectors", "collection", c.name, "error", err)
 		c.dropped = true
 	}
-	c.serving().header = checkpointHeader{number: header.number} // whatever its sequence, the next one is due
-	c.serving().saved = nil
+	g.header = checkpointHeader{number: header.number} // whatever its sequence, the next one is due
+	g.saved = nil
 	c.changed.Store(int64(c.state.live))
 	c.rebuilt = c.state.live > 0
-	if err := c.serving().end(); err != nil {
+	if err := g.end(); err != nil {
 		return err
 	}
-	if c.serving().graph, err = newIndex(c.serving().config); err != nil {
+	if g.graph, err = newIndex(g.config); err != nil {
 		return err
 	}
-	if err := c.reinsert(ctx, live); err != nil {
+	if err := c.reinsert(ctx, g, g.filled); err != nil {
 		return err
 	}
 	c.store.log.Debug("store: graph built", "collection", c.name, "vectors", c.reinserted, "duration", time.Since(began))
@@ -340,9 +381,8 @@ func (c *Collection) readTail(after uint64) ([]logOp, error) {
 }
 
 // loadCheckpoint makes the graph of a checkpoint and the log behind it.
-func (c *Collection) loadCheckpoint(ctx context.Context, header checkpointHeader, live *roaring.Bitmap, tail []logOp) error {
-	g := c.serving()
-	graph, err := loadIndex(g.config, chunkSource{ctx: ctx, reader: c.store.db, collection: c.number, generation: g.number, header: header})
+func (c *Collection) loadCheckpoint(ctx context.Context, g *generation, tail []logOp) error {
+	graph, err := loadIndex(g.config, chunkSource{ctx: ctx, reader: c.store.db, collection: c.number, generation: g.number, header: g.header})
 	if err != nil {
 		return err
 	}
@@ -353,21 +393,23 @@ func (c *Collection) loadCheckpoint(ctx context.Context, header checkpointHeader
 	fresh := roaring.New()
 	var removed []uint32
 	for _, op := range tail {
-		if op.remove {
+		switch {
+		case op.only != 0 && op.only != g.number:
+		case op.remove:
 			removed = append(removed, op.ordinal)
 			fresh.Remove(op.ordinal)
-		} else {
+		default:
 			fresh.Add(op.ordinal)
 		}
 	}
 	graph.Delete(removed)
-	fresh.And(live) // damage of the log must not bring back what no document names
-	if err := c.reinsert(ctx, fresh); err != nil {
+	fresh.And(g.filled) // damage of the log must not bring back what no document names
+	if err := c.reinsert(ctx, g, fresh); err != nil {
 		return err
 	}
-	if found := graph.Stats().Live; uint64(found) != c.state.live {
+	if found := graph.Stats().Live; uint64(found) != g.filled.GetCardinality() {
 		c.reinserted = 0
-		return fmt.Errorf("%w: it finds %d vectors of %d", index.ErrCorrupt, found, c.state.live)
+		return fmt.Errorf("%w: it finds %d vectors of %d", index.ErrCorrupt, found, g.filled.GetCardinality())
 	}
 	return nil
 }
@@ -377,7 +419,7 @@ const reinsertBatch = 256
 
 // reinsert inserts the stored vectors of some ordinals into the graph, on all
 // cores.
-func (c *Collection) reinsert(ctx context.Context, ordinals *roaring.Bitmap) error {
+func (c *Collection) reinsert(ctx context.Context, g *generation, ordinals *roaring.Bitmap) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	iter := ordinals.ManyIterator()
@@ -388,34 +430,34 @@ func (c *Collection) reinsert(ctx context.Context, ordinals *roaring.Bitmap) err
 			break
 		}
 		c.reinserted += len(batch)
-		group.Go(func() error { return c.reinsertSome(ctx, batch) })
+		group.Go(func() error { return c.reinsertSome(ctx, g, batch) })
 	}
 	return group.Wait()
 }
 
-func (c *Collection) reinsertSome(ctx context.Context, ordinals []uint32) error {
-	dim := c.serving().config.Dimension
+func (c *Collection) reinsertSome(ctx context.Context, g *generation, ordinals []uint32) error {
+	dim := g.config.Dimension
 	rows := make([]float32, 0, len(ordinals)*dim)
 	for _, ordinal := range ordinals {
 		var err error
-		if rows, err = c.appendRow(c.store.db, rows, ordinal); err != nil {
+		if rows, err = c.appendRow(g, c.store.db, rows, ordinal); err != nil {
 			return err
 		}
 	}
-	v, err := c.serving().stamper.Stamp(rows)
+	v, err := g.stamper.Stamp(rows)
 	if err != nil {
 		return c.damaged("vectors", "%v", err)
 	}
-	return c.serving().graph.Insert(ctx, ordinals, v)
+	return g.graph.Insert(ctx, ordinals, v)
 }
 
-// appendRow appends the stored vector of an ordinal to rows.
-func (c *Collection) appendRow(reader pebble.Reader, rows []float32, ordinal uint32) ([]float32, error) {
-	value, closer, err := reader.Get(vectorKey(c.number, c.serving().number, ordinal))
+// appendRow appends the vector of an ordinal in a generation to rows.
+func (c *Collection) appendRow(g *generation, reader pebble.Reader, rows []float32, ordinal uint32) ([]float32, error) {
+	value, closer, err := reader.Get(vectorKey(c.number, g.number, ordinal))
 	if err != nil {
 		return nil, readError(c.name, fmt.Sprintf("vector %d", ordinal), err)
 	}
-	rows, err = appendVector(rows, value, c.serving().config.Dimension)
+	rows, err = appendVector(rows, value, g.config.Dimension)
 	if err = errors.Join(err, closer.Close()); err != nil {
 		return nil, readError(c.name, fmt.Sprintf("vector %d", ordinal), err)
 	}

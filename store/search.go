@@ -29,12 +29,14 @@ func (c *Collection) Search(ctx context.Context, q compat.Searchable, s SearchQu
 	if q.Len() != 1 {
 		return SearchResult{}, fmt.Errorf("%w: a search takes one vector, not %d", ErrBatch, q.Len())
 	}
-	if err := c.checkSpace(q); err != nil {
+	g, err := c.answering(q.Fingerprint(), s.Generation)
+	if err != nil {
 		return SearchResult{}, err
 	}
+	defer g.leave()
 	era := c.past.begin()
 	defer func() { err = errors.Join(err, c.past.end(era)) }()
-	run := searchRun{c: c, query: s, era: era, exclude: make(map[ID]struct{}, len(s.Exclude))}
+	run := searchRun{c: c, g: g, query: s, era: era, exclude: make(map[ID]struct{}, len(s.Exclude))}
 	for _, id := range s.Exclude {
 		run.exclude[id] = struct{}{}
 	}
@@ -58,9 +60,30 @@ func (c *Collection) Search(ctx context.Context, q compat.Searchable, s SearchQu
 	return run.search(ctx, request)
 }
 
+// answering begins a search in the generation that answers a vector of a space,
+// or in the one of a number, unless that is 0.
+func (c *Collection) answering(space compat.Fingerprint, number uint64) (*generation, error) {
+	for {
+		all := c.generations.Load()
+		g := all.answering(space)
+		if number != 0 {
+			if g = all.of(number); g == nil {
+				return nil, fmt.Errorf("collection %q: %w: %d; those that can be searched are the serving one and that of a migration under way", c.name, ErrGeneration, number)
+			}
+		}
+		if g == nil || !space.Matches(g.config.Fingerprint) {
+			return nil, c.otherSpace(space)
+		}
+		if g.enter() {
+			return g, nil
+		}
+	}
+}
+
 // searchRun is one search under way.
 type searchRun struct {
 	c          *Collection
+	g          *generation // that answers
 	query      SearchQuery
 	exclude    map[ID]struct{}
 	skip, take int
@@ -144,7 +167,7 @@ func (r *searchRun) admitted(ctx context.Context) (filter index.Filter, err erro
 // leave holes; then it asks for more.
 func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResult, error) {
 	for {
-		answer, err := r.c.serving().graph.Search(ctx, request)
+		answer, err := r.g.graph.Search(ctx, request)
 		if err != nil {
 			return SearchResult{}, fmt.Errorf("collection %q: search: %w", r.c.name, err)
 		}
@@ -153,7 +176,7 @@ func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResu
 			return SearchResult{}, err
 		}
 		if done || len(answer.Hits) < request.K {
-			return SearchResult{Hits: hits, Plan: answer.Plan}, nil
+			return SearchResult{Hits: hits, Plan: answer.Plan, Generation: r.g.number, Fingerprint: r.g.config.Fingerprint}, nil
 		}
 		request.K *= 2
 	}
@@ -174,7 +197,7 @@ func (r *searchRun) resolve(ctx context.Context, found []index.Hit) (hits []Hit,
 	if busy {
 		met = make(map[ID]struct{}, len(found))
 	}
-	metric, skip, holes := c.serving().config.Metric, r.skip, false
+	metric, skip, holes := r.g.config.Metric, r.skip, false
 	for _, f := range found {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err
@@ -245,7 +268,11 @@ func (c *Collection) owner(reader pebble.Reader, ordinal uint32) (id ID, ok bool
 // hit reads the document of one neighbour. With again, ok is false when the
 // filter does not admit it.
 func (r *searchRun) hit(reader pebble.Reader, id ID, f index.Hit, again bool) (Hit, bool, error) {
-	stored, h, ok, err := r.c.document(reader, id, r.query.WithVector)
+	vectors := r.g
+	if !r.query.WithVector {
+		vectors = nil
+	}
+	stored, h, ok, err := r.c.document(reader, id, vectors)
 	if err != nil {
 		return Hit{}, false, err
 	}

@@ -82,7 +82,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if err := s.recover(ctx, created); err != nil {
 		for _, c := range s.sorted() {
-			err = errors.Join(err, c.serving().end())
+			err = errors.Join(err, c.endGraphs())
 		}
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -169,7 +169,7 @@ func (s *Store) Close(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		}
-		errs = append(errs, c.serving().end())
+		errs = append(errs, c.endGraphs())
 	}
 	if s.failed() == nil {
 		errs = append(errs, s.writeMarks())

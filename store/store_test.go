@@ -392,7 +392,7 @@ func TestConcurrency(t *testing.T) {
 		if err := expect(c, model); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.verify(ctx, 0); err != nil {
+		if err := c.verify(ctx, 0); err != nil {
 			t.Error(err)
 		}
 	}

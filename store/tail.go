@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/vecino-db/vecino/index"
@@ -38,7 +39,20 @@ func (c *Collection) Settle(ctx context.Context) error {
 		return err
 	}
 	defer c.end()
-	return settle(ctx, c.serving().graph)
+	for _, g := range c.generations.Load().each() {
+		if err := settle(ctx, g.graph); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endGraphs ends the background work of every generation.
+func (c *Collection) endGraphs() (err error) {
+	for _, g := range c.generations.Load().each() {
+		err = errors.Join(err, g.end())
+	}
+	return err
 }
 
 // end ends the background work of the generation's graph. Nobody uses it any
