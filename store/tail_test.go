@@ -49,11 +49,11 @@ func TestFoundAtOnce(t *testing.T) {
 					t.Errorf("point %d of version %d: found %v, want %v: %v", id, version, found, want, result.Hits)
 				}
 			}
-			for range 2 {
+			for round := range 2 {
 				var writing sync.WaitGroup
 				for w := range writers {
 					writing.Go(func() {
-						rng := rand.New(rand.NewPCG(seed, uint64(w)))
+						rng := rand.New(rand.NewPCG(seed, uint64(w+writers*round)))
 						if live[w] == nil {
 							live[w] = map[int]int{}
 						}
