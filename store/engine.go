@@ -38,6 +38,7 @@ func pebbleOptions(o Options, fs vfs.FS, create bool) *pebble.Options {
 		CacheSize:          o.CacheBytes,
 		MemTableSize:       uint64(o.MemTableBytes),
 		ErrorIfNotExists:   !create,
+		ReadOnly:           o.readOnly,
 		Logger:             logger,
 		EventListener:      eventListener(o.Logger),
 	}

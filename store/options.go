@@ -31,7 +31,8 @@ type Options struct {
 	// MemTableBytes is the size of a memtable. 0: 32 MiB.
 	MemTableBytes int64
 
-	testing testOptions
+	readOnly bool // Check: nothing is changed
+	testing  testOptions
 }
 
 // testOptions weaken the store for the tests of this package.

@@ -62,6 +62,9 @@ func (s *Store) recover(ctx context.Context, created bool) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	if s.options.readOnly {
+		return nil
+	}
 	return s.writeMarks()
 }
 
