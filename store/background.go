@@ -9,9 +9,9 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// Two workers run beside the writes: one checkpoints graphs, the other compacts
-// them. A compaction takes far longer than a checkpoint, which bounds the log,
-// so they don't wait for each other. Each serves the collections in turn.
+// Three workers run beside the writes: one checkpoints graphs, one compacts
+// them, and one compares answers with a scan. A compaction takes far longer than
+// a checkpoint, which bounds the log, so they don't wait for each other. Each serves the collections in turn.
 
 // queue is the collections that wait for a worker, each once, first come first
 // served.
@@ -61,7 +61,9 @@ func (q *queue) serve(ctx context.Context, job func(ctx context.Context, c *Coll
 			if c.begin() != nil {
 				continue // it ended meanwhile: there is nothing left to do
 			}
-			job(ctx, c)
+			there, stop := c.whileThere(ctx)
+			job(there, c)
+			stop()
 			c.end()
 		}
 	}
@@ -72,6 +74,7 @@ func (s *Store) startWorkers(ctx context.Context) {
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.workers.Go(func() { s.checkpoints.serve(ctx, s.checkpointDue) })
 	s.workers.Go(func() { s.compactions.serve(ctx, s.compactCrowded) })
+	s.workers.Go(func() { s.watches.serve(ctx, s.watchDue) })
 	for _, c := range s.sorted() {
 		s.due(c)
 	}

@@ -30,8 +30,10 @@ type Collection struct {
 
 	generations atomic.Pointer[generations] // never nil
 
-	life sync.RWMutex // held for reading over every operation
-	gone error        // guarded by life: why there are no more operations
+	over    context.Context // ends when the collection does, before life is taken
+	endOver context.CancelFunc
+	life    sync.RWMutex // held for reading over every operation
+	gone    error        // guarded by life: why there are no more operations
 
 	// writing is held for reading over every write, and for writing while the
 	// generations change: a write goes to those that it saw at its beginning.
@@ -52,11 +54,14 @@ type Collection struct {
 	reinserted   int          // vectors inserted at Open, from the log or for a rebuild
 	rebuilt      bool         // Open made the graph from the vectors
 	dropped      bool         // because its checkpoint could not be used
+
+	watched watched // what the watch has seen of it
 }
 
 func newCollection(s *Store, name string, record collectionRecord, g *generation) *Collection {
 	c := &Collection{store: s, name: name, number: record.Number, createdAt: record.CreatedAt}
 	c.generations.Store(&generations{serving: g})
+	c.over, c.endOver = context.WithCancel(context.Background())
 	c.points.init()
 	c.past.init()
 	return c
@@ -91,9 +96,21 @@ func (c *Collection) end() { c.life.RUnlock() }
 
 // finish waits for running operations and lets no others begin.
 func (c *Collection) finish(why error) {
+	c.endOver()
 	c.life.Lock()
 	defer c.life.Unlock()
 	c.gone = why
+}
+
+// whileThere ends a context when the collection ends, too: nobody waits for
+// long work on what is being dropped.
+func (c *Collection) whileThere(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.over, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }
 
 // current is the state of this moment.
@@ -115,6 +132,7 @@ func (c *Collection) describe() (Description, error) {
 	}
 	if c.damage == nil {
 		d.Points = int(c.current().live)
+		d.Watched = c.watched.get()
 		d.Index = c.serving().graph.Stats()
 		// A write's new vectors are in the index before the old ones go.
 		d.Indexed, d.Deleted = min(d.Index.Live, d.Points)-d.Index.Pending, d.Index.Deleted

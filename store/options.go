@@ -23,6 +23,10 @@ type Options struct {
 	// to a fifth of the collection where that is more. 0: 10,000.
 	// Negative: at Close only, and no graph is compacted.
 	CheckpointEvery int
+	// RecallShare is the share of queries, at random, whose answers the store
+	// compares with a scan in the background, for as much as 1 % of a processor
+	// can do. 0: 0.001. Negative: none.
+	RecallShare float64
 	// MinFreeBytes is the free space of the disk below which writes are refused
 	// with ErrDiskFull. 0: 256 MiB. Negative: never refused.
 	MinFreeBytes int64
@@ -44,6 +48,7 @@ type testOptions struct {
 // The defaults of Options.
 const (
 	defaultCheckpointEvery = 10_000
+	defaultRecallShare     = 0.001
 	defaultMinFreeBytes    = 256 << 20
 	defaultCacheBytes      = 64 << 20
 	defaultMemTableBytes   = 32 << 20
@@ -55,6 +60,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.Dir == "":
 		return fmt.Errorf("%w: Dir is empty; name the data directory", ErrOptions)
+	case !(o.RecallShare <= 1):
+		return fmt.Errorf("%w: RecallShare is %g; give 0 for the default, up to 1, or less than 0 for none", ErrOptions, o.RecallShare)
 	case o.CacheBytes < 0:
 		return fmt.Errorf("%w: CacheBytes is %d; give 0 for the default or a size", ErrOptions, o.CacheBytes)
 	case o.MemTableBytes < 0 || o.MemTableBytes > maxMemTableBytes:
@@ -73,6 +80,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CheckpointEvery == 0 {
 		o.CheckpointEvery = defaultCheckpointEvery
+	}
+	if o.RecallShare == 0 {
+		o.RecallShare = defaultRecallShare
 	}
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = defaultMinFreeBytes

@@ -166,10 +166,13 @@ func (r *searchRun) admitted(ctx context.Context) (filter index.Filter, err erro
 // as they were and as they are, and such that the filter admits no longer,
 // leave holes; then it asks for more.
 func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResult, error) {
-	for {
+	for first := true; ; first = false {
 		answer, err := r.g.graph.Search(ctx, request)
 		if err != nil {
 			return SearchResult{}, fmt.Errorf("collection %q: search: %w", r.c.name, err)
+		}
+		if first && r.g == r.c.serving() {
+			r.c.watch(request, answer.Plan)
 		}
 		hits, done, err := r.resolve(ctx, answer.Hits)
 		if err != nil {

@@ -38,6 +38,7 @@ type Store struct {
 
 	checkpoints *queue // of collections that are due
 	compactions *queue // of collections whose graphs are crowded
+	watches     *queue // of collections with queries to compare
 	stop        context.CancelFunc
 	workers     sync.WaitGroup
 }
@@ -52,6 +53,7 @@ type Description struct {
 	Deleted    int // vectors that the index still holds but does not find
 	Index      index.Stats
 	CreatedAt  time.Time
+	Watched    Watched // live queries that were compared with a scan
 	// Damage is why the collection does not open (a *CorruptionError); nil when
 	// it is sound. A damaged one can only be dropped.
 	Damage error
@@ -74,6 +76,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		collections: map[string]*Collection{},
 		checkpoints: newQueue(),
 		compactions: newQueue(),
+		watches:     newQueue(),
 	}
 	s.disk.free.Store(-1)
 	created, err := s.openEngine()

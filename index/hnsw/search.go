@@ -41,7 +41,7 @@ type search struct {
 	k, ef  int
 	most   int // hits that a scan may give
 	live   int
-	whole  bool // everything is live and admitted
+	whole  bool   // everything is live and admitted
 	seen   []item // the nodes behind r.best, after a walk
 }
 
