@@ -46,7 +46,8 @@ const (
 // Check reads everything in the data directory of a stopped store and changes
 // nothing: blocks by their checksums and their order, counts and digests of
 // collections, the high-water marks, every document by its hash, every vector
-// by the rules of its space, and the checkpoint of every graph, which it opens.
+// by the rules of its space, and the checkpoint of every graph, which it opens;
+// of a collection with two generations both.
 // Options.Create is ignored. Damage of a collection is in its Checked; damage
 // of the store as a whole is the error, and then what was checked before is
 // given beside it. Errors are those of Open.
@@ -63,7 +64,7 @@ func Check(ctx context.Context, o Options) ([]Checked, error) {
 	}
 	list, err := s.check(ctx)
 	for _, c := range s.sorted() {
-		err = errors.Join(err, c.serving().end())
+		err = errors.Join(err, c.endGraphs())
 	}
 	return list, errors.Join(err, s.db.Close())
 }
@@ -113,10 +114,11 @@ func (c *Collection) checked(ctx context.Context) Checked {
 		out.Checkpoint = CheckpointSound
 	}
 	out.Replayed, out.Index = c.reinserted, c.serving().graph.Stats()
-	if err := c.checkDocuments(ctx); err != nil {
-		out.Damage = err
-	} else if err := c.checkVectors(ctx); err != nil {
-		out.Damage = err
+	out.Damage = c.checkDocuments(ctx)
+	for _, g := range c.generations.Load().each() {
+		if out.Damage == nil {
+			out.Damage = c.checkVectors(ctx, g)
+		}
 	}
 	return out
 }
@@ -143,8 +145,7 @@ func (c *Collection) checkDocuments(ctx context.Context) error {
 }
 
 // checkVectors holds every vector against the rules of its space.
-func (c *Collection) checkVectors(ctx context.Context) error {
-	g := c.serving()
+func (c *Collection) checkVectors(ctx context.Context, g *generation) error {
 	var row []float32
 	return c.checkAll(ctx, "vectors", vectorPrefix(c.number, g.number), func(key, value []byte) error {
 		var err error

@@ -18,8 +18,8 @@ import (
 type benchCmd struct {
 	benchData
 	Metric         string   `help:"How vectors are compared." enum:"cosine,dot,l2" default:"cosine"`
-	Engine         []string `help:"Engines to compare: hnsw, coder, exact." default:"hnsw" placeholder:"NAME"`
-	Encoding       []string `help:"Encodings of hnsw to compare: f32, int8, lvq4x8." default:"f32" placeholder:"NAME"`
+	Engine         []string `help:"Engines to compare: hnsw, auto, coder, exact." default:"hnsw" placeholder:"NAME"`
+	Encoding       []string `help:"Encodings of hnsw and auto to compare: f32, int8, lvq4x8." default:"f32" placeholder:"NAME"`
 	M              int      `name:"m" help:"Links of a node on the upper levels; twice as many on the lowest." default:"16"`
 	EfConstruction int      `help:"Breadth of the search for the links of a new node." default:"200"`
 	K              int      `short:"k" help:"Neighbours asked for." default:"10"`
@@ -179,20 +179,22 @@ func (r *benchRun) run(ctx context.Context) error {
 		if err == nil {
 			err = r.additional(ctx, built)
 		}
-		return err
+		return errors.Join(err, closeAll(built))
 	}
 	for _, n := range r.Sizes {
 		if n > data.Base.Len() {
 			return fmt.Errorf("--sizes %d: there are only %d vectors", n, data.Base.Len())
 		}
-		if _, err := r.size(ctx, data.First(n)); err != nil {
+		built, err := r.size(ctx, data.First(n))
+		if err = errors.Join(err, closeAll(built)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// size builds and sweeps all engines over one set.
+// size builds and sweeps all engines over one set. What was built is given
+// beside an error, too.
 func (r *benchRun) size(ctx context.Context, data *bench.Data) ([]*bench.Built, error) {
 	r.progress.stage("true neighbours", 1000)
 	if err := data.FindTruth(ctx, runtime.GOMAXPROCS(0), func(share float64) { r.progress.set(int(1000 * share)) }); err != nil {
@@ -203,11 +205,11 @@ func (r *benchRun) size(ctx context.Context, data *bench.Data) ([]*bench.Built, 
 	}
 	built, err := r.build(ctx, data)
 	if err != nil {
-		return nil, err
+		return built, err
 	}
 	stop, err := r.profile("search")
 	if err != nil {
-		return nil, err
+		return built, err
 	}
 	defer stop()
 	rounds := make([][][]bench.Point, len(built)) // by engine
@@ -222,11 +224,19 @@ func (r *benchRun) size(ctx context.Context, data *bench.Data) ([]*bench.Built, 
 			points, err := asked(data, b).Sweep(ctx, b, r.Ef, r.Passes, func() { r.progress.add(1) })
 			rounds[i] = append(rounds[i], points)
 			if err != nil {
-				return nil, err
+				return built, err
 			}
 		}
 	}
 	return built, nil
+}
+
+// closeAll ends what goes on in the background of indexes.
+func closeAll(built []*bench.Built) (err error) {
+	for _, b := range built {
+		err = errors.Join(err, b.Close())
+	}
+	return err
 }
 
 // slowQueries are enough for engines that look at everything.
@@ -257,7 +267,7 @@ func (r *benchRun) build(ctx context.Context, data *bench.Data) ([]*bench.Built,
 			b, err = data.Kept(ctx, e, r.Graphs, r.progress.set)
 		}
 		if err != nil {
-			return nil, err
+			return built, err
 		}
 		built = append(built, b)
 		r.report.Builds = append(r.report.Builds, b.Build)

@@ -31,6 +31,7 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/auto"
 	"github.com/vecino-db/vecino/index/coder"
 	"github.com/vecino-db/vecino/index/dataset"
 	"github.com/vecino-db/vecino/index/exact"
@@ -45,14 +46,17 @@ type Engine struct {
 
 // String is "hnsw/int8", or "exact" where there is but one encoding.
 func (e Engine) String() string {
-	if e.Engine == compat.EngineHNSW {
+	if e.Graph() {
 		return string(e.Engine) + "/" + string(e.Encoding)
 	}
 	return string(e.Engine)
 }
 
-// Graph reports whether ef changes what it answers.
-func (e Engine) Graph() bool { return e.Engine == compat.EngineHNSW }
+// Graph reports whether ef changes what it answers; auto has a graph from some
+// number of vectors on.
+func (e Engine) Graph() bool {
+	return e.Engine == compat.EngineHNSW || e.Engine == compat.EngineAuto
+}
 
 // Params are what a graph is built and asked with.
 type Params struct {
@@ -167,12 +171,14 @@ func (d *Data) open(e Engine) (index.Index, error) {
 	switch e.Engine {
 	case compat.EngineHNSW:
 		return hnsw.New(d.config(e))
+	case compat.EngineAuto:
+		return auto.New(d.config(e), auto.Options{})
 	case compat.EngineCoder:
 		return coder.New(d.config(e))
 	case compat.EngineExact:
 		return exact.New(d.config(e))
 	}
-	return nil, fmt.Errorf("bench: no engine %q; hnsw, coder and exact are there", e.Engine)
+	return nil, fmt.Errorf("bench: no engine %q; hnsw, auto, coder and exact are there", e.Engine)
 }
 
 // load opens a checkpoint.
@@ -180,12 +186,14 @@ func (d *Data) load(e Engine, source index.Source) (index.Index, error) {
 	switch e.Engine {
 	case compat.EngineHNSW:
 		return hnsw.Load(d.config(e), source)
+	case compat.EngineAuto:
+		return auto.Load(d.config(e), source, auto.Options{})
 	case compat.EngineCoder:
 		return coder.Load(d.config(e), source)
 	case compat.EngineExact:
 		return exact.Load(d.config(e), source)
 	}
-	return nil, fmt.Errorf("bench: no engine %q; hnsw, coder and exact are there", e.Engine)
+	return nil, fmt.Errorf("bench: no engine %q; hnsw, auto, coder and exact are there", e.Engine)
 }
 
 // ordinals are n of them from first on.
@@ -200,9 +208,9 @@ func ordinals(first, n int) []uint32 {
 // Validate says which engines and encodings there are not.
 func (e Engine) Validate() error {
 	switch e.Engine {
-	case compat.EngineHNSW, compat.EngineCoder, compat.EngineExact:
+	case compat.EngineHNSW, compat.EngineAuto, compat.EngineCoder, compat.EngineExact:
 	default:
-		return fmt.Errorf("bench: no engine %q; hnsw, coder and exact are there", e.Engine)
+		return fmt.Errorf("bench: no engine %q; hnsw, auto, coder and exact are there", e.Engine)
 	}
 	for _, known := range Encodings(e.Engine) {
 		if e.Encoding == known {

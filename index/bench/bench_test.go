@@ -30,6 +30,7 @@ var (
 	exactly = bench.Engine{Engine: compat.EngineExact, Encoding: compat.EncodingF32}
 	graph   = bench.Engine{Engine: compat.EngineHNSW, Encoding: compat.EncodingF32}
 	codes   = bench.Engine{Engine: compat.EngineHNSW, Encoding: compat.EncodingLVQ4x8}
+	growing = bench.Engine{Engine: compat.EngineAuto, Encoding: compat.EncodingF32}
 )
 
 const k = 5
@@ -98,6 +99,20 @@ func TestSweep(t *testing.T) {
 				t.Errorf("recall falls with ef: %v, %v", points[0].Recall, points[1].Recall)
 			}
 		}
+	}
+}
+
+// TestAuto: what outgrows its scan is measured with its graph.
+func TestAuto(t *testing.T) {
+	d, _, _ := small(t, 18_000, 10, 1, 1)
+	b, err := d.NewBuilt(t.Context(), growing, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	points, err := d.Sweep(t.Context(), b, []int{20}, 1, nil)
+	if err != nil || len(points) != 1 || points[0].Plan != string(index.PlanGraph) || points[0].Recall < 0.8 {
+		t.Errorf("%+v %v", points, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -32,9 +33,9 @@ const besideShare = 5
 // thread: alone, and while another goroutine inserts the rest as fast as it can,
 // in turn, each for so long, three times or until all are in. Rates are by
 // the processor time of the asking thread.
-func (d *Data) Beside(ctx context.Context, e Engine, ef int, each time.Duration, report func(done int)) (Beside, error) {
+func (d *Data) Beside(ctx context.Context, e Engine, ef int, each time.Duration, report func(done int)) (out Beside, err error) {
 	n := d.Base.Len() - d.Base.Len()/besideShare
-	out := Beside{Name: e.String(), Ef: ef, Vectors: n}
+	out = Beside{Name: e.String(), Ef: ef, Vectors: n}
 	if runtime.GOMAXPROCS(0) < 2 {
 		return out, fmt.Errorf("bench: queries beside inserts need two processors, and this process may use one")
 	}
@@ -42,6 +43,7 @@ func (d *Data) Beside(ctx context.Context, e Engine, ef int, each time.Duration,
 	if err != nil {
 		return out, err
 	}
+	defer func() { err = errors.Join(err, end(x)) }()
 	if err := d.insert(ctx, x, 0, n, runtime.GOMAXPROCS(0), report); err != nil {
 		return out, err
 	}

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -45,7 +47,7 @@ func (d *Data) NewBuilt(ctx context.Context, e Engine, report func(done int)) (*
 		return nil, err
 	}
 	if err := d.insert(ctx, x, 0, d.Base.Len(), d.threads(), report); err != nil {
-		return nil, err
+		return nil, errors.Join(err, end(x))
 	}
 	processor, wall := c.stop()
 	return d.built(e, x, before, processor, wall), nil
@@ -66,8 +68,8 @@ func (d *Data) built(e Engine, x index.Index, before int64, processor, wall floa
 
 func (d *Data) threads() int { return max(1, d.params.Threads) }
 
-// insert puts the vectors from..to-1 into x, on so many threads. The index
-// copies them.
+// insert puts the vectors from..to-1 into x, on so many threads, and waits
+// until they are where searches find them fastest. The index copies them.
 func (d *Data) insert(ctx context.Context, x index.Index, from, to, threads int, report func(done int)) error {
 	var next, done atomic.Int64
 	next.Store(int64(from))
@@ -89,10 +91,18 @@ func (d *Data) insert(ctx context.Context, x index.Index, from, to, threads int,
 		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
+	if s, ok := index.As[index.Settler](x); ok {
+		errs = append(errs, s.Settle(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends what goes on in the background of the index.
+func (b *Built) Close() error { return end(b.Index) }
+
+func end(x index.Index) error {
+	if c, ok := index.As[io.Closer](x); ok {
+		return c.Close()
 	}
 	return nil
 }

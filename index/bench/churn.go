@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -44,7 +45,7 @@ type churn struct {
 // Churn fills an index with some of the vectors, then deletes a share of them
 // and inserts as many others under the same ordinals, in ten portions; and
 // compares it, at each ef, with a fresh one of what is in it at the end.
-func (d *Data) Churn(ctx context.Context, e Engine, share float64, efs []int, passes int, seed uint64, report func(done int)) ([]Churn, error) {
+func (d *Data) Churn(ctx context.Context, e Engine, share float64, efs []int, passes int, seed uint64, report func(done int)) (out []Churn, err error) {
 	if !(share > 0 && share <= 1) {
 		return nil, fmt.Errorf("bench: a share above 0, at most 1, is exchanged, not %v", share)
 	}
@@ -57,6 +58,7 @@ func (d *Data) Churn(ctx context.Context, e Engine, share float64, efs []int, pa
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, end(x)) }()
 	if err := d.insert(ctx, x, 0, n, d.threads(), report); err != nil {
 		return nil, err
 	}
@@ -67,12 +69,18 @@ func (d *Data) Churn(ctx context.Context, e Engine, share float64, efs []int, pa
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, end(fresh)) }()
 	for ordinal, row := range c.rowOf {
 		if err := fresh.Insert(ctx, ordinals(ordinal, 1), d.Base.Slice(row, row+1)); err != nil {
 			return nil, err
 		}
 		if report != nil && ordinal%1000 == 0 {
 			report(c.next + ordinal)
+		}
+	}
+	if s, ok := index.As[index.Settler](fresh); ok {
+		if err := s.Settle(ctx); err != nil {
+			return nil, err
 		}
 	}
 	truth, err := c.truth(ctx)
@@ -82,7 +90,7 @@ func (d *Data) Churn(ctx context.Context, e Engine, share float64, efs []int, pa
 	if !e.Graph() {
 		efs = []int{0}
 	}
-	out := make([]Churn, len(efs))
+	out = make([]Churn, len(efs))
 	measure := func(x index.Index, set func(o *Churn, p Point)) error {
 		for i, ef := range efs {
 			p, err := truth.point(ctx, &Built{Engine: e, Index: x}, ef, passes)
@@ -102,7 +110,7 @@ func (d *Data) Churn(ctx context.Context, e Engine, share float64, efs []int, pa
 	if err := measure(x, func(o *Churn, p Point) { o.Recall, o.QPS = p.Recall, p.QPS }); err != nil {
 		return nil, err
 	}
-	compacter, ok := x.(index.Compacter)
+	compacter, ok := index.As[index.Compacter](x)
 	if !ok {
 		return out, nil
 	}

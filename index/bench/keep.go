@@ -147,7 +147,7 @@ func (d *Data) opened(e Engine, path string) (*Built, error) {
 	}
 	processor, wall := c.stop()
 	if x.Stats().Live != d.Base.Len() {
-		return nil, fmt.Errorf("%w: %d vectors, not %d", index.ErrCorrupt, x.Stats().Live, d.Base.Len())
+		return nil, errors.Join(fmt.Errorf("%w: %d vectors, not %d", index.ErrCorrupt, x.Stats().Live, d.Base.Len()), end(x))
 	}
 	b := d.built(e, x, before, processor, wall)
 	b.Build.Loaded = true
@@ -177,6 +177,9 @@ func (d *Data) Reopen(b *Built, dir string) (Reopened, error) {
 	for range 3 {
 		opened, err := d.opened(b.Engine, path)
 		if err != nil {
+			return out, err
+		}
+		if err := opened.Close(); err != nil {
 			return out, err
 		}
 		out.OpenSeconds = min(out.OpenSeconds, opened.Build.WallSeconds)

@@ -227,7 +227,7 @@ func Here() Environment {
 
 // Encodings are those that an engine has, the plain one first.
 func Encodings(e compat.Engine) []compat.Encoding {
-	if e == compat.EngineHNSW {
+	if (Engine{Engine: e}).Graph() {
 		return []compat.Encoding{compat.EncodingF32, compat.EncodingInt8, compat.EncodingLVQ4x8}
 	}
 	return []compat.Encoding{compat.EncodingF32}
