@@ -2,9 +2,13 @@ package hnsw
 
 import "github.com/vecino-db/vecino/compat"
 
-// stagedAtOnce rows are staged at once where the choice is likely to end before
-// all are looked at.
-const stagedAtOnce = 48
+const (
+	// stagedAtOnce rows are staged at once where the choice is likely to end before
+	// all are looked at.
+	stagedAtOnce = 48
+	// mostStaged rows are kept from one choice to the next.
+	mostStaged = 1024
+)
 
 // candidates are what the neighbours of a node are chosen from.
 type candidates struct {
@@ -29,11 +33,11 @@ func (c *core) choose(a *arrays, s *scratch, id uint32, from candidates) (nodes 
 	case a.book.Stages():
 		c.stageAndDiversify(a, s, id, from)
 	default:
-		s.staged = s.staged[:0]
+		s.group = s.group[:0]
 		for _, it := range from.items {
-			s.staged = append(s.staged, it.id())
+			s.group = append(s.group, it.id())
 		}
-		a.book.FetchParams(a.rows, s.staged)
+		a.book.FetchParams(a.rows, s.group)
 		c.diversify(a, s, id, from)
 	}
 	diverse = len(s.chosen)
@@ -45,42 +49,46 @@ func (c *core) choose(a *arrays, s *scratch, id uint32, from candidates) (nodes 
 
 // stageAndDiversify is diversify over rows that can't be compared with each other
 // where they are: they get staged, as many at once as are likely to be wanted,
-// and their keys are computed anew.
+// and their keys are computed anew. What was staged stays, for the other choices
+// of an insert: its neighbours have neighbours in common.
 func (c *core) stageAndDiversify(a *arrays, s *scratch, id uint32, from candidates) {
-	for len(s.order) <= len(from.items) {
-		s.order = append(s.order, uint32(len(s.order)))
-		s.keys = append(s.keys, 0)
+	if s.stage.Len() > mostStaged {
+		s.stage.Clear()
 	}
-	s.staged = append(s.staged[:0], id)
-	a.book.Stage(&s.stage, a.rows, s.staged)
 	atOnce := len(from.items)
 	if from.nearly {
-		atOnce = stagedAtOnce
+		atOnce = min(atOnce, stagedAtOnce)
 	}
+	if len(s.keys) < atOnce {
+		s.keys, s.staged, s.group = make([]float32, 2*atOnce), make([]uint32, 2*atOnce), make([]uint32, 2*atOnce)
+	}
+	s.self[0] = id
+	a.book.Stage(s.self[:], &s.stage, a.rows, s.self[:])
+	self := s.self[0]
 	group := from
 	for rest := from.items; len(rest) > 0 && len(s.chosen) < from.limit; {
-		items := rest[:min(atOnce, len(rest))]
-		rest = rest[len(items):]
-		first := len(s.staged)
-		for _, it := range items {
-			s.staged = append(s.staged, it.id())
+		n := min(atOnce, len(rest))
+		items := rest[:n]
+		rest = rest[n:]
+		keys, nodes, rows := s.keys[:n], s.group[:n], s.staged[:n]
+		for i, it := range items {
+			nodes[i] = it.id()
 		}
-		a.book.StageMore(&s.stage, a.rows, s.staged[first:])
-		keys := s.keys[:len(items)]
-		c.pairs(keys, a, s, 0, s.order[first:len(s.staged)])
+		a.book.Stage(rows, &s.stage, a.rows, nodes)
+		c.pairs(keys, a, s, self, rows)
 		group.items = s.rows[:0]
 		for i, raw := range keys {
-			group.items = append(group.items, newItem(c.measure.Key(raw), uint32(first+i))|items[i]&1)
+			group.items = append(group.items, newItem(c.measure.Key(raw), rows[i])|items[i]&1)
 		}
 		s.rows = group.items
 		nearestFirst(group.items)
-		c.diversify(a, s, 0, group)
+		c.diversify(a, s, self, group)
 	}
 	for i, row := range s.chosen {
-		s.chosen[i] = s.staged[row]
+		s.chosen[i] = s.stage.ID(row)
 	}
 	for i, row := range s.pruned {
-		s.pruned[i] = s.staged[row]
+		s.pruned[i] = s.stage.ID(row)
 	}
 }
 
@@ -137,8 +145,13 @@ func (c *core) blur(a *arrays, s *scratch, id uint32) (from, to uint32) {
 // covered reports whether a row is nearer to one of others than its key says.
 func (c *core) covered(a *arrays, s *scratch, it item, others []uint32) bool {
 	for len(others) > 0 {
-		n := min(len(others), len(s.compare))
-		c.pairs(s.compare[:n], a, s, it.id(), others[:n])
+		n := copy(s.batch[:], others)
+		// The kernels take four rows at a time.
+		whole := (n + 3) &^ 3
+		for i := n; i < whole; i++ {
+			s.batch[i] = s.batch[n-1]
+		}
+		c.pairs(s.compare[:whole], a, s, it.id(), s.batch[:whole])
 		for _, raw := range s.compare[:n] {
 			if c.measure.Key(raw) < it.key() {
 				return true

@@ -48,7 +48,7 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 		// Without an end to its context a walk has no error.
 		_ = c.walk(context.Background(), a, s, l, c.cfg.Build.EfConstruction, at)
 		if l == 0 {
-			if equal, ok := c.findEqual(a, s); ok {
+			if equal, ok := c.findEqual(a, s, id); ok {
 				c.hang(a, equal, id)
 				return id, true
 			}
@@ -124,10 +124,14 @@ func (c *core) drawLevel() int {
 	return min(int(-math.Log(u)/math.Log(float64(c.cfg.Build.M))), maxLevel)
 }
 
-// findEqual looks in the pool for a node that has s.target, bit by bit.
-func (c *core) findEqual(a *arrays, s *scratch) (id uint32, ok bool) {
+// findEqual looks in the pool for a node that has the very vector of s.target,
+// which is that of node own.
+func (c *core) findEqual(a *arrays, s *scratch, own uint32) (id uint32, ok bool) {
+	s.ids[0] = own
+	c.keys(a, s, 1)
 	for _, it := range s.pool.found() {
-		if a.same(s, it.id()) {
+		// Keys of equal codes are equal: they are sums of integers.
+		if (a.book == nil || it.key() == s.near[0]) && a.same(s, it.id()) {
 			return it.id(), true
 		}
 	}
@@ -182,7 +186,8 @@ func (c *core) connect(a *arrays, s *scratch, node uint32, level int, added uint
 	if a.book == nil || !a.book.Stages() {
 		nearestFirst(s.items)
 	}
-	chosen, diverse := c.choose(a, s, node, candidates{items: s.items, known: true, limit: len(block)})
+	// Some room stays free, so that not every new link is paid for by a choice.
+	chosen, diverse := c.choose(a, s, node, candidates{items: s.items, known: true, limit: len(block) - len(block)/8})
 	storeLinks(block, chosen)
 	if level == 0 {
 		a.settled[node] = uint8(min(diverse, 255))

@@ -18,9 +18,9 @@ type scratch struct {
 	own     newcomer    // of an insert
 	pair    quant.Query // of pairs
 	stage   quant.Stage // likewise
-	staged  []uint32    // the nodes on stage
-	order   []uint32    // 0, 1, 2, ..
-	keys    []float32   // raw values of the rows on stage
+	group   []uint32    // nodes of a group of candidates
+	staged  []uint32    // their rows on stage
+	keys    []float32   // and raw values
 	rows    []item      // the rows, nearest first
 	visited []uint64    // one bit a node
 	pool    pool
@@ -39,6 +39,7 @@ type scratch struct {
 	pruned  []uint32
 	items   []item
 	levels  [maxLevel + 1][]uint32 // the neighbours chosen for each level
+	batch   [8]uint32              // of covered
 	compare [8]float32
 	self    [1]uint32
 	blocks  [together][]uint32 // of a walk

@@ -145,13 +145,26 @@ func TestRawValues(t *testing.T) {
 			check("pairs", coarse, rows[9], ids)
 			return
 		}
-		b.Stage(&stage, s, ids)
-		order := make([]uint32, n)
-		for i := range order {
-			order[i] = uint32(i)
+		// In parts, the first of them twice: what is there stays where it is.
+		staged := make([]uint32, n)
+		b.Stage(staged[:n/3], &stage, s, ids[:n/3])
+		b.Stage(staged, &stage, s, ids)
+		distinct := len(slices.Compact(slices.Sorted(slices.Values(ids))))
+		if stage.Len() != distinct {
+			t.Errorf("%d rows on stage of %d ids", stage.Len(), distinct)
 		}
-		b.StagedPairs(got, &stage, 9, order)
+		for i, row := range staged {
+			if stage.ID(row) != ids[i] {
+				t.Fatalf("row %d is of id %d, want %d", row, stage.ID(row), ids[i])
+			}
+		}
+		b.StagedPairs(got, &stage, staged[9], staged)
 		check("staged pairs", 0.04, rows[ids[9]], ids)
+		stage.Clear()
+		b.Stage(staged[:1], &stage, s, ids[4:5])
+		if stage.Len() != 1 || stage.ID(staged[0]) != ids[4] {
+			t.Errorf("after Clear %d rows, the first of id %d, want %d", stage.Len(), stage.ID(0), ids[4])
+		}
 	})
 }
 

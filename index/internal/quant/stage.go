@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"math/bits"
 	"unsafe"
 
 	"github.com/vecino-db/vecino/kernels/codes"
@@ -11,13 +12,22 @@ import (
 // and again. Not safe for concurrent use.
 type Stage struct {
 	n     int
+	ids   []uint32 // of rows
 	codes []uint8
 	sums  []int32   // of codes: code-128
 	norms []float32 // under L2, squared
 	all   []uint32  // 0, 1, 2, ..
 	dots  []int32
 	ones  []int8
+
+	// table finds rows by their ids: age << 32 | row, by open addressing. Entries
+	// of another age are empty. Its length is a power of two.
+	table []uint64
+	age   uint32
 }
+
+// fewest rows that there is room for.
+const fewest = 256
 
 // ahead rows are fetched in advance.
 const ahead = 8
@@ -26,17 +36,58 @@ const ahead = 8
 // other by StagedPairs; else Pairs takes them where they are.
 func (b *Book) Stages() bool { return b.nibbles }
 
-// Stage clears st and brings rows ids[i] to it, as rows i.
-func (b *Book) Stage(st *Stage, s Slabs, ids []uint32) {
+// Clear takes all rows off.
+func (st *Stage) Clear() {
 	st.n = 0
-	b.StageMore(st, s, ids)
+	if st.age++; st.age == 0 {
+		clear(st.table)
+		st.age = 1
+	}
 }
 
-// StageMore adds rows to those of st.
-func (b *Book) StageMore(st *Stage, s Slabs, ids []uint32) {
-	first, n := st.n, st.n+len(ids)
-	st.room(n, b.dim)
-	st.n = n
+// Len is the number of rows on st.
+func (st *Stage) Len() int { return st.n }
+
+// ID is the id of a row of st.
+func (st *Stage) ID(row uint32) uint32 { return st.ids[row] }
+
+// Stage brings ids to st, as far as they aren't there, and sets rows[i] to the
+// row of ids[i].
+func (b *Book) Stage(rows []uint32, st *Stage, s Slabs, ids []uint32) {
+	first := st.n
+	st.room(st.n+len(ids), b.dim)
+	for i, id := range ids {
+		rows[i] = st.row(id)
+	}
+	b.decodeTo(st, s, first)
+}
+
+// row is that of an id, a new one if it has none. There is room.
+func (st *Stage) row(id uint32) uint32 {
+	mask := uint32(len(st.table) - 1)
+	at := id * 0x9e3779b1 >> 15
+	for {
+		at &= mask
+		e := st.table[at]
+		if uint32(e>>32) != st.age {
+			break
+		}
+		if row := uint32(e); st.ids[row] == id {
+			return row
+		}
+		at++
+	}
+	row := uint32(st.n)
+	st.table[at] = uint64(st.age)<<32 | uint64(row)
+	st.ids[row] = id
+	st.n++
+	return row
+}
+
+// decodeTo makes the codes of rows from first on.
+func (b *Book) decodeTo(st *Stage, s Slabs, first int) {
+	n := st.n
+	ids := st.ids[first:n]
 	b.Fetch(s, ids[:min(ahead, len(ids))])
 	inverse := 1 / b.scale
 	for i, id := range ids {
@@ -68,13 +119,23 @@ func (st *Stage) room(n, dim int) {
 		}
 	}
 	if len(st.codes) < n*dim {
-		grown := make([]uint8, (n+n/2)*dim)
+		grown := make([]uint8, max(n+n/2, fewest)*dim)
 		copy(grown, st.codes[:st.n*dim])
 		st.codes = grown
 	}
 	for len(st.all) < n {
+		st.ids = append(st.ids, 0)
 		st.all = append(st.all, uint32(len(st.all)))
 		st.sums, st.norms, st.dots = append(st.sums, 0), append(st.norms, 0), append(st.dots, 0)
+	}
+	if len(st.table) < 2*n {
+		st.table = make([]uint64, 1<<bits.Len(uint(3*n)))
+		old := st.n
+		st.n = 0
+		st.age = max(st.age, 1)
+		for _, id := range st.ids[:old] {
+			st.row(id)
+		}
 	}
 }
 
