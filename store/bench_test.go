@@ -2,12 +2,16 @@ package store
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/index/indextest"
 )
 
 // BenchmarkSyncedPuts measures acknowledged writes of one point each, on the
@@ -47,20 +51,37 @@ func BenchmarkSyncedPuts(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen measures the start of a store of 10,000 points of 128
-// components, with its checkpoint and without.
+var (
+	openN        = flag.Int("open.n", 10000, "points of BenchmarkOpen")
+	openDim      = flag.Int("open.dim", 128, "their dimension")
+	openEncoding = flag.String("open.encoding", "f32", "how the graph keeps them")
+)
+
+// BenchmarkOpen measures the start of a store with its checkpoint and without,
+// which builds the graph anew, on all processors:
+//
+//	go test ./store -run '^$' -bench Open -benchtime 3x -open.n 100000 -open.dim 384 -open.encoding lvq4x8
 func BenchmarkOpen(b *testing.B) {
-	for _, rebuild := range []bool{false, true} {
+	n, dim := *openN, *openDim
+	rows := indextest.Manifold(1, n, dim, min(96, dim), 300, 1.2)
+	o := Options{Dir: b.TempDir(), Create: true, Logger: testLog(b)}
+	s := open(b, o)
+	m := hnswManifest(dim)
+	m.Index.Encoding = compat.Encoding(*openEncoding)
+	c := create(b, s, "one", m)
+	for from := 0; from < n; from += 1000 {
+		var docs []Document
+		to := min(from+1000, n)
+		for id := from; id < to; id++ {
+			docs = append(docs, documentOf(id, 1))
+		}
+		if _, err := c.Put(context.Background(), docs, mustStamp(c.serving().stamper, rows[from*dim:to*dim])); err != nil {
+			b.Fatal(err)
+		}
+	}
+	closeStore(b, s)
+	for _, rebuild := range []bool{true, false} {
 		b.Run(fmt.Sprintf("rebuild=%t", rebuild), func(b *testing.B) {
-			o := Options{Dir: b.TempDir(), Create: true}
-			s := open(b, o)
-			m := hnswManifest(128)
-			c := create(b, s, "one", m)
-			for i := range 10 {
-				put(b, c, 1, i*1000, i*1000+1000)
-			}
-			closeStore(b, s)
-			b.ResetTimer()
 			for range b.N {
 				b.StopTimer()
 				if rebuild {
@@ -70,8 +91,6 @@ func BenchmarkOpen(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					closeStore(b, s)
-					s = open(b, o)
 					if err := s.db.Delete(chunkKey(c.number, 1, header.written[0], 0), pebble.Sync); err != nil {
 						b.Fatal(err)
 					}
@@ -79,9 +98,13 @@ func BenchmarkOpen(b *testing.B) {
 				}
 				b.StartTimer()
 				s := open(b, o)
+				c := reopen(b, s, "one", m)
+				if err := c.Settle(context.Background()); err != nil {
+					b.Fatal(err)
+				}
 				b.StopTimer()
-				if got := reopen(b, s, "one", m).rebuilt; got != rebuild {
-					b.Fatalf("rebuilt %t, want %t", got, rebuild)
+				if c.rebuilt != rebuild {
+					b.Fatalf("rebuilt %t, want %t", c.rebuilt, rebuild)
 				}
 				closeStore(b, s)
 				b.StartTimer()

@@ -1,6 +1,7 @@
 package hnsw
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -98,5 +99,23 @@ func TestChangedPartsMakeTheGraph(t *testing.T) {
 		if least > len(saved.Sums)/2+1 {
 			t.Errorf("%s: no insert left half of the parts alone", encoding)
 		}
+	}
+}
+
+// BenchmarkSnapshot is how long writers wait for a checkpoint, beside the end of
+// the inserts under way.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000, 10_000_000} {
+		b.Run(fmt.Sprintf("nodes=%d", n), func(b *testing.B) {
+			g, _ := newGraph(b, 8, compat.MetricCosine)
+			for range n {
+				if _, ok := g.core.Load().allocate(0); !ok {
+					b.Fatal("no room")
+				}
+			}
+			for b.Loop() {
+				g.snapshot(&index.Saved{Epoch: 1})
+			}
+		})
 	}
 }
