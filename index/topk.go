@@ -1,8 +1,6 @@
 package index
 
 import (
-	"slices"
-
 	"github.com/vecino-db/vecino/compat"
 )
 
@@ -58,9 +56,12 @@ func (t *TopK) Offer(h Hit) {
 
 // Take returns the hits, nearest first, and empties t. The slice is the
 // caller's; t keeps its memory for another round.
-func (t *TopK) Take() []Hit {
+func (t *TopK) Take() []Hit { return t.AppendTo(make([]Hit, 0, len(t.heap))) }
+
+// AppendTo is Take into memory that the caller has.
+func (t *TopK) AppendTo(hits []Hit) []Hit {
 	t.sort()
-	hits := slices.Clone(t.heap)
+	hits = append(hits, t.heap...)
 	t.heap = t.heap[:0]
 	return hits
 }

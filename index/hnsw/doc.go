@@ -34,7 +34,7 @@
 //
 // A walk over codes expands four nodes at once, so that it waits for memory
 // once. After an admitting walk hits that lie no further apart than the noise of
-// the codes are no answer: it is followed by a scan, of codes and residuals.
+// the codes are no answer: it is followed by a scan.
 //
 // # Twins
 //
@@ -75,7 +75,11 @@
 //
 // # Plans
 //
-// Small sets are scanned. So is what a filter leaves when that is cheaper than
-// a walk that must pass 1/selectivity nodes for each hit. A walk that finds too
-// few hits is followed by a scan: k hits come back whenever k match.
+// Small sets are scanned, and so is what a filter leaves when it is little. For
+// more a walk begins that passes through everything and counts what is
+// admitted; it goes on as long as what it meets promises that it ends before a
+// scan of the admitted would, which depends on where they lie (filtered.go). A
+// walk that finds too few hits is followed by a scan: k hits come back whenever
+// k match. A scan that is not asked to be exact looks at the codes of all, and
+// at the residuals of those that the noise of the codes leaves in doubt.
 package hnsw

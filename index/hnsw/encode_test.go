@@ -359,8 +359,10 @@ func TestEncodedSearchAllocatesTheAnswerOnly(t *testing.T) {
 		rows := indextest.Clustered(1, n, dim, 30, 0.5)
 		insert(t, g, space, 0, rows)
 		q := index.Query{Vector: space.Stamp(t, rows[:dim]), K: 10}
-		for _, f := range []index.Filter{nil, indextest.RandomSet(rand.New(rand.NewPCG(1, 1)), n, 0.7)} {
+		some := indextest.RandomSet(rand.New(rand.NewPCG(1, 1)), n, 0.7)
+		for i, f := range []index.Filter{nil, some, some} {
 			q.Filter = f
+			q.Ef = []int{64, 64, 12}[i] // the last one walks
 			if allocs := testing.AllocsPerRun(200, func() {
 				if _, err := g.Search(context.Background(), q); err != nil {
 					t.Fatal(err)

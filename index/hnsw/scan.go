@@ -18,13 +18,15 @@ const (
 	askScan = 1 << 14
 )
 
-// scan compares every live vector that the filter admits, and leaves the best
-// in r.best: as many as the query asks for, which may be more than were live
+// scan compares every live vector that the filter admits: by both layers of the
+// encoding where the query is exact, else by the second one only where the first
+// leaves a doubt. It leaves the best in r.best: as many as the query asks for, which may be more than were live
 // when it began. What is deleted beside the scan stays a hit. So an owner that
 // inserts a vector's successor before it deletes the vector finds one of the
 // two, or both, whatever happens meanwhile.
 func (r *search) scan(ctx context.Context) error {
 	r.best.Reset(r.most+spare, r.cfg.Metric)
+	r.noise = noise{}
 	var err error
 	if r.filter != nil && r.filter.Count() < r.live {
 		err = r.scanAdmitted(ctx)
@@ -41,7 +43,8 @@ func (r *search) scan(ctx context.Context) error {
 // settle scores what a scan kept by the vectors that its ordinals have now,
 // each once, and leaves the best in r.best.
 func (r *search) settle() {
-	hits := r.best.Take()
+	r.kept = r.best.AppendTo(r.kept[:0])
+	hits := r.kept
 	gone := false
 	for i, h := range hits {
 		link := r.table.Get(h.Ordinal)
@@ -101,40 +104,64 @@ func (r *search) scanAll(ctx context.Context) error {
 	}
 }
 
+// admittance is a scan by the filter's ordinals on its way.
+type admittance struct {
+	ctx    context.Context
+	err    error
+	arrays *arrays
+	n      int // nodes in r.ids
+	seen   int // ordinals
+}
+
 // scanAdmitted goes by the filter's ordinals.
 func (r *search) scanAdmitted(ctx context.Context) error {
-	var err error
-	a := r.core.arrays.Load()
-	n, seen := 0, 0
-	r.filter.Each(func(ordinal uint32) bool {
-		if seen++; seen%askScan == 0 {
-			if err = ctx.Err(); err != nil {
-				return false
-			}
-		}
-		link := r.table.Get(ordinal)
-		if link == 0 {
-			return true
-		}
-		if int(link) > a.capacity {
-			r.offer(a, n)
-			n, a = 0, r.core.arrays.Load()
-		}
-		r.ids[n] = link - 1
-		if n++; n == scanBatch {
-			r.offer(a, n)
-			n = 0
-		}
-		return true
-	})
-	r.offer(a, n)
-	runtime.KeepAlive(a)
+	m := &r.admittance
+	*m = admittance{ctx: ctx, arrays: r.core.arrays.Load()}
+	r.filter.Each(r.each)
+	r.offer(m.arrays, m.n)
+	runtime.KeepAlive(m.arrays)
+	err := m.err
+	*m = admittance{}
 	return err
+}
+
+// meet takes the next ordinal that the filter admits.
+func (r *search) meet(ordinal uint32) bool {
+	m := &r.admittance
+	if m.seen++; m.seen%askScan == 0 {
+		if m.err = m.ctx.Err(); m.err != nil {
+			return false
+		}
+	}
+	link := r.table.Get(ordinal)
+	if link == 0 {
+		return true
+	}
+	if int(link) > m.arrays.capacity {
+		r.offer(m.arrays, m.n)
+		runtime.KeepAlive(m.arrays)
+		m.n, m.arrays = 0, r.core.arrays.Load()
+	}
+	r.ids[m.n] = link - 1
+	if m.n++; m.n == scanBatch {
+		r.offer(m.arrays, m.n)
+		m.n = 0
+	}
+	return true
 }
 
 // offer compares the first n nodes of r.ids.
 func (r *search) offer(a *arrays, n int) {
+	if a.book != nil && !r.exact {
+		n = r.narrow(a, n)
+		copy(r.rough, r.raw[:n])
+	}
 	r.fine(r.raw[:n], a, &r.target, r.ids[:n])
+	if a.book != nil && !r.exact {
+		for i, raw := range r.raw[:n] {
+			r.noise.add(r.rough[i], raw)
+		}
+	}
 	for i, raw := range r.raw[:n] {
 		r.best.Offer(index.Hit{Ordinal: atomic.LoadUint32(&a.ordinals[r.ids[i]]), Score: raw})
 	}

@@ -1,11 +1,8 @@
 package hnsw
 
 import (
-	"cmp"
 	"context"
-	"math"
 	"runtime"
-	"slices"
 	"sync/atomic"
 
 	"github.com/vecino-db/vecino/compat"
@@ -42,6 +39,8 @@ type search struct {
 	most   int // hits that a scan may give
 	live   int
 	whole  bool   // everything is live and admitted
+	exact  bool   // a scan compares both layers of every row
+	noise  noise  // of the coarse layer, as a scan has met it
 	seen   []item // the nodes behind r.best, after a walk
 }
 
@@ -60,6 +59,7 @@ func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer
 		r.ef = r.cfg.Search.Ef
 	}
 	r.ef = max(r.ef, r.k)
+	r.exact = q.Exact
 	switch {
 	case q.Exact, r.scanIsCheaper(admitted):
 		answer.Plan = index.PlanExact
@@ -96,19 +96,6 @@ func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer
 // maxTries bounds how often a walk is repeated because hits went away.
 const maxTries = 2
 
-// scanIsCheaper compares the plans by how many vectors they look at. A walk
-// expands about ef nodes for each node in 1/selectivity, with about M new
-// neighbours each. A scan of everything goes through memory in order: a walk
-// took as long as a scan of 1.4 ef M (20,000 x 384) to 1.8 ef M (10,000 x 128)
-// vectors. A scan of the admitted jumps, and asks the filter for each.
-func (r *search) scanIsCheaper(admitted int) bool {
-	walk := float64(r.ef) * float64(r.cfg.Build.M)
-	if r.filter == nil {
-		return float64(admitted) <= 1.25*walk
-	}
-	return float64(admitted) <= walk/2*float64(r.live)/float64(admitted)
-}
-
 // run carries out a plan and leaves the hits in r.best. It reports false when
 // there may be more matches than it found.
 func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough bool, err error) {
@@ -144,30 +131,6 @@ func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough
 	nearestFirst(r.results)
 	r.collect(a, r.results)
 	return r.best.Len() >= r.k && (a.book == nil || r.settled(a)), nil
-}
-
-// settled reports whether nothing beyond the results of an admitting walk can
-// be expected among the best: the last of them is farther than the k-th hit by
-// twice the noise of the coarse layer. A filter that goes along with nearness
-// leaves thousands of nodes equally far.
-func (r *search) settled(a *arrays) bool {
-	if len(r.results) < r.ef || len(r.results) < 2 {
-		return true
-	}
-	n := min(len(r.results), scanBatch)
-	for i, it := range r.results[:n] {
-		r.ids[i] = it.id()
-	}
-	r.fine(r.raw[:n], a, &r.target, r.ids[:n])
-	var sum float64
-	for i, it := range r.results[:n] {
-		d := float64(r.raw[i] - r.measure.RawOf(it.key()))
-		sum += d * d
-	}
-	noise := float32(2 * math.Sqrt(sum/float64(n)))
-	slices.SortFunc(r.raw[:n], func(x, y float32) int { return cmp.Compare(r.measure.Distance(x), r.measure.Distance(y)) })
-	kth := r.measure.Distance(r.raw[min(r.k, n)-1])
-	return r.measure.Distance(r.measure.RawOf(r.results[len(r.results)-1].key())) >= kth+noise
 }
 
 // collect offers the hits that stand behind nodes, in any order, to r.best, and
@@ -212,66 +175,6 @@ func (r *search) clearlyFarther(key uint32, score float32) bool {
 		return s > score*(1+slack)
 	}
 	return s < score-slack*max(score, -score)-1e-6
-}
-
-// walkAdmitting is walk that counts only nodes with a live, admitted hit, so
-// that ef of them are found however few there are; they are left in r.results.
-// It reports false when it has looked at more nodes than a scan would.
-func (r *search) walkAdmitting(ctx context.Context, a *arrays, from item, admitted int) (complete bool, err error) {
-	s := r.scratch
-	n := r.visitable(a)
-	s.unvisit(n)
-	s.candidates, s.results = s.candidates[:0], s.results[:0]
-	s.visit(from.id())
-	s.candidates.push(from)
-	if r.admits(a, from.id()) {
-		s.results.push(^from)
-	}
-	budget := 2*admitted + r.ef
-	for hops := 1; len(s.candidates) > 0; hops++ {
-		if hops%askEvery == 0 {
-			if err := ctx.Err(); err != nil {
-				return false, err
-			}
-		}
-		nearest := s.candidates.pop()
-		if len(s.results) >= r.ef && nearest.key() > (^s.results[0]).key() {
-			break
-		}
-		found := s.gather(a.block(nearest.id(), 0), n, 0)
-		if budget -= found; budget < 0 {
-			return false, nil
-		}
-		r.coarse(s.raw[:found], a, &s.target, s.ids[:found])
-		for i, raw := range s.raw[:found] {
-			it := newItem(r.measure.Key(raw), s.ids[i])
-			full := len(s.results) >= r.ef
-			if full && it.key() >= (^s.results[0]).key() {
-				continue
-			}
-			s.candidates.push(it)
-			if r.admits(a, it.id()) {
-				s.results.push(^it)
-				if full {
-					s.results.pop()
-				}
-			}
-		}
-	}
-	for i, it := range s.results {
-		s.results[i] = ^it
-	}
-	return true, nil
-}
-
-// admits reports whether a node or one of its twins may be returned.
-func (r *search) admits(a *arrays, id uint32) bool {
-	for link := id + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
-		if r.returns(a, link) {
-			return true
-		}
-	}
-	return false
 }
 
 // mend makes the answer right after replacements and deletes that ran beside

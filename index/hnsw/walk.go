@@ -27,11 +27,15 @@ type scratch struct {
 	ids     []uint32  // the neighbours to compare
 	raw     []float32 // their raw values
 	near    []uint32  // or their keys
+	rough   []float32 // of a scan: the raw values of their coarse layer
 
-	candidates heap       // of an admitting walk
-	results    heap       // likewise, the farthest first
-	best       index.TopK // hits of the answer
-	search     search     // here, so that it needs no memory of its own
+	candidates heap                      // of an admitting walk
+	results    heap                      // likewise, the farthest first
+	kept       []index.Hit               // of a scan, before they are settled
+	best       index.TopK                // hits of the answer
+	search     search                    // here, so that it needs no memory of its own
+	admittance admittance                // likewise
+	each       func(ordinal uint32) bool // its meet
 
 	chosen  []uint32 // of choose
 	covers  []uint32 // of these, those that cover others
@@ -55,12 +59,15 @@ const scanBatch = 256
 
 func newScratch(cfg index.Config) *scratch {
 	n := max(together*2*cfg.Build.M+4, scanBatch)
-	return &scratch{
+	s := &scratch{
 		target: target{vector: make([]float32, cfg.Dimension)},
 		ids:    make([]uint32, n),
 		raw:    make([]float32, n),
 		near:   make([]uint32, n),
+		rough:  make([]float32, n),
 	}
+	s.each = func(ordinal uint32) bool { return s.search.meet(ordinal) }
+	return s
 }
 
 // visitable is how many nodes a walk that begins now may meet, beside younger

@@ -374,9 +374,11 @@ func (e Engine) testFilters(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 4))
 	for _, share := range []float64{1, 0.5, 0.1, 0.01, 0.001, 0} {
 		set := RandomSet(rng, n, share)
-		_, plan := b.search(queries[:32], 10, index.Query{Filter: set})
-		t.Logf("%d of %d admitted: plan %s", set.Count(), n, plan)
-		e.floor(t, "filtered", b.recall(queries[:20*32], 10, index.Query{Filter: set}))
+		for _, ef := range []int{64, 32} { // narrower walks are cheaper than scans
+			_, plan := b.search(queries[:32], 10, index.Query{Filter: set, Ef: ef})
+			t.Logf("%d of %d admitted, ef %d: plan %s", set.Count(), n, ef, plan)
+			e.floor(t, "filtered", b.recall(queries[:20*32], 10, index.Query{Filter: set, Ef: ef}))
+		}
 	}
 	// A filter that goes along with nearness: only what is far from the query.
 	query := queries[:32]
