@@ -2,10 +2,12 @@ package bridge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -297,5 +299,89 @@ func TestBytes(t *testing.T) {
 	}
 	if err := new(Bridge).UnmarshalBinary(append(bytes.Clone(data), 0)); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a byte more: %v", err)
+	}
+}
+
+// TestStatedRecall: the pairs that say what a bridge is worth are none of those
+// that it was fitted on or chosen by. Here they alone are spoilt.
+func TestStatedRecall(t *testing.T) {
+	const seed, n, dim = 5, 1500, 16
+	rng := rand.New(rand.NewPCG(seed, 0))
+	from, to := space(1, dim, compat.NormalizeL2), space(2, dim, compat.NormalizeL2)
+	x := random(rng, n, dim, dim)
+	y := turned(x, rotation(rng, dim, dim))
+	order := rand.New(rand.NewPCG(seed, 0)).Perm(n) // as Fit draws it
+	for _, i := range order[n/20 : n/10] {
+		copy(x[i*dim:(i+1)*dim], random(rng, 1, dim, dim))
+	}
+	_, err := Fit(t.Context(), Pairs{FromSpace: from, ToSpace: to, From: stamp(t, from, x), To: stamp(t, to, y)}, Options{Seed: seed})
+	var refused *RecallError
+	if !errors.As(err, &refused) || refused.Check.Recall > 0.1 || refused.Check.Tried[0].Recall < 0.97 {
+		t.Errorf("seed %d: %v", seed, err)
+	}
+}
+
+// TestTheBetterMethodIsKept: a space that is another one turned and stretched
+// is met by the linear map alone.
+func TestTheBetterMethodIsKept(t *testing.T) {
+	const seed, n, dim = 6, 1500, 12
+	rng := rand.New(rand.NewPCG(seed, 0))
+	from, to := space(1, dim, compat.NormalizeNone), space(2, dim, compat.NormalizeNone)
+	x := random(rng, n, dim, dim)
+	y := turned(x, rotation(rng, dim, dim))
+	for i := range y {
+		y[i] *= float32(math.Pow(8, float64(i%dim)/dim))
+	}
+	b, err := Fit(t.Context(), Pairs{FromSpace: from, ToSpace: to, From: stamp(t, from, x), To: stamp(t, to, y), Metric: compat.MetricL2}, Options{MinRecall: 0.9})
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	tried := b.Check().Tried
+	if b.Method() != Linear || tried[0].Recall > 0.9*tried[1].Recall {
+		t.Errorf("seed %d: %s is kept of %+v", seed, b.Method(), tried)
+	}
+}
+
+// TestNearest compares the search of the check with the definition.
+func TestNearest(t *testing.T) {
+	const seed, n, dim = 7, 300, 8
+	rng := rand.New(rand.NewPCG(seed, 0))
+	s := space(1, dim, compat.NormalizeNone)
+	rows := random(rng, n, dim, dim)
+	for i := range rows {
+		rows[i] *= float32(1 + i/dim%7)
+	}
+	for _, metric := range []compat.Metric{"", compat.MetricCosine, compat.MetricDot, compat.MetricL2} {
+		v := stamp(t, s, slices.Clone(rows)) // a batch owns its rows
+		order := rng.Perm(n)
+		c := newChecking(Pairs{To: v, Metric: metric}, order)
+		for _, but := range []int{-1, 0, 17} {
+			query := v.Row(order[17])
+			score := func(row int) float64 {
+				var dot, own, l2 float64
+				for j, x := range v.Row(order[row]) {
+					dot += float64(x) * float64(query[j])
+					own += float64(x) * float64(x)
+					l2 += (float64(x) - float64(query[j])) * (float64(x) - float64(query[j]))
+				}
+				switch metric {
+				case compat.MetricDot:
+					return dot
+				case compat.MetricL2:
+					return -l2
+				}
+				return dot / math.Sqrt(own)
+			}
+			var want []int
+			for row := range n {
+				if row != but {
+					want = append(want, row)
+				}
+			}
+			slices.SortStableFunc(want, func(a, b int) int { return cmp.Compare(score(b), score(a)) })
+			if got := c.nearest(query, but); !slices.Equal(got, want[:10]) {
+				t.Errorf("seed %d: %q without %d: %v, want %v", seed, metric, but, got, want[:10])
+			}
+		}
 	}
 }

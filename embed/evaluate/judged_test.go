@@ -230,3 +230,29 @@ func TestSnippet(t *testing.T) {
 		}
 	}
 }
+
+// TestNearTexts: what is compared is the shorter of two texts, and one look-up
+// leaves nothing behind for the next.
+func TestNearTexts(t *testing.T) {
+	n := newNearTexts()
+	n.add("one two three four five six seven eight nine ten eleven twelve thirteen fourteen") // 12 triples
+	n.add("red green blue white black brown")                                                 // 4
+	n.add("short text")
+	for text, want := range map[string]string{
+		"four five six seven eight nine":                                 "[0]", // wholly within a longer one
+		"so red green blue white black brown and then a lot of others":   "[1]", // holds a shorter one
+		"one two three four five six seven eight nine a b c d e f g h":   "[]",  // 7 of 12
+		"seven eight nine ten eleven twelve thirteen fourteen x y z w v": "[]",  // 6 of 11
+		"Short, text!":          "[2]",
+		"short text and more":   "[]",
+		"four five six":         "[]", // too little to tell
+		"":                      "[]",
+		"red green blue purple": "[]",
+	} {
+		for range 3 {
+			if got := fmt.Sprint(n.near(text)); got != want {
+				t.Errorf("%q is near %s, want %s", text, got, want)
+			}
+		}
+	}
+}

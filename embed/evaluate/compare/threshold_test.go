@@ -85,6 +85,16 @@ func TestMapOfTies(t *testing.T) {
 	if err != nil || check.Worst > 1e-9 {
 		t.Errorf("%+v, %v", check, err)
 	}
+	// A quarter of the scores each is 0.75, 0.5, 0.25 and 0, and a threshold lets
+	// those pass that reach it.
+	if first := check.Rows[0]; first.Old != 0.75 || first.New != 0.375 || math.Abs(first.OldShare-0.25) > 0.05 {
+		t.Errorf("of the nearest scores: %+v", first)
+	}
+	for _, q := range m.Quantiles() {
+		if got := passing(scores(made(1, 100, coarse, math.Sqrt), 10, compat.MetricCosine, false), q.Old); q.Old*4 == math.Floor(q.Old*4) && math.Abs(got-q.Share) > 0.011 {
+			t.Errorf("%.3f of the scores reach %.2f, and the map says %.3f", got, q.Old, q.Share)
+		}
+	}
 }
 
 func TestMapAsJSON(t *testing.T) {
