@@ -9,9 +9,10 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// Three workers run beside the writes: one checkpoints graphs, one compacts
-// them, and one compares answers with a scan. A compaction takes far longer than
-// a checkpoint, which bounds the log, so they don't wait for each other. Each serves the collections in turn.
+// Four workers run beside the writes: one checkpoints graphs, one compacts
+// them, one compares answers with a scan, and one makes payload indexes ready. A
+// compaction takes far longer than a checkpoint, which bounds the log, so they
+// don't wait for each other. Each serves the collections in turn.
 
 // queue is the collections that wait for a worker, each once, first come first
 // served.
@@ -75,8 +76,13 @@ func (s *Store) startWorkers(ctx context.Context) {
 	s.workers.Go(func() { s.checkpoints.serve(ctx, s.checkpointDue) })
 	s.workers.Go(func() { s.compactions.serve(ctx, s.compactCrowded) })
 	s.workers.Go(func() { s.watches.serve(ctx, s.watchDue) })
+	s.workers.Go(func() { s.buildPayloads(ctx) })
+	s.stopping = ctx.Done()
 	for _, c := range s.sorted() {
 		s.due(c)
+		if c.damage == nil && len(c.payload.all()) > 0 {
+			s.builds.add(c)
+		}
 	}
 }
 

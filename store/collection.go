@@ -18,9 +18,9 @@ import (
 // value serves everybody who opens it.
 //
 // Locks, in the order in which they are taken: life, checkpointMu, writing,
-// points, mu; past is taken alone. No lock but life, writing and the ids of a
-// write's own points is held over a sync, so that concurrent writers share
-// syncs.
+// points, mu, payload.mu; past is taken alone. No lock but life, writing and the
+// ids of a write's own points is held over a sync, so that concurrent writers
+// share syncs.
 type Collection struct {
 	store     *Store
 	name      string
@@ -39,8 +39,9 @@ type Collection struct {
 	// generations change: a write goes to those that it saw at its beginning.
 	writing sync.RWMutex
 
-	points pointLocks
-	past   past // what searches may still find as it was
+	points  pointLocks
+	past    past // what searches may still find as it was
+	payload payloadIndexes
 
 	mu    sync.Mutex
 	state state // of the last batch applied to Pebble, synced or not
@@ -243,9 +244,12 @@ type change struct {
 	record  []byte    // the document, or nil to delete it
 	row     []float32 // its vector
 	other   []float32 // its vector in the standby; nil: it has none there
+	ordinal uint32    // the vectors', when the change was applied
 	existed bool
 	old     head // of the document that is replaced or deleted, if it existed
-	unmoved bool // the vectors are the stored ones: it keeps its ordinal
+	// oldRecord is that document.
+	oldRecord []byte
+	unmoved   bool // the vectors are the stored ones: it keeps its ordinal
 }
 
 // commit makes changes of distinct ids durable and then visible to searches.
@@ -275,9 +279,16 @@ func (c *Collection) commit(ctx context.Context, all *generations, changes []cha
 			existed++
 		}
 	}
+	postings, err := c.summarize(c.payload.all(), changes)
+	if err != nil {
+		return 0, 0, err
+	}
 	before := c.past.keep(c.store.db, replaced(changes))
 	defer func() { err = errors.Join(err, c.past.leave(before)) }()
-	w, err := c.apply(len(changes), func(w *written, next *state) error { return c.fill(w, next, all, changes, vectors) })
+	w, err := c.apply(len(changes), func(w *written, next *state) error {
+		w.changes, w.postings = changes, postings
+		return c.fill(w, next, all, changes, vectors)
+	})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -308,7 +319,7 @@ func (c *Collection) readOld(all *generations, changes []change) ([]change, erro
 			}
 			continue
 		}
-		ch.existed = true
+		ch.existed, ch.oldRecord = true, record
 		if ch.old, err = decodeHead(record); err != nil {
 			return nil, readError(c.name, "document "+ch.id.String(), err)
 		}
@@ -361,6 +372,9 @@ type written struct {
 	sequence uint64
 	inserts  []insertion
 	removed  []uint32 // ordinals that are gone
+	changes  []change
+	postings summarized // what the payload indexes are told of the changes
+	sums     []postingSum
 }
 
 // insertion is the new vectors of one generation.
@@ -387,7 +401,10 @@ func (c *Collection) apply(n int, fill func(w *written, next *state) error) (w w
 	next.sequence++
 	batch := c.store.db.NewBatch()
 	w = written{batch: batch, sequence: next.sequence}
-	if err := fill(&w, &next); err != nil {
+	if err = fill(&w, &next); err == nil {
+		err = c.fillPostings(&w)
+	}
+	if err != nil {
 		return written{}, errors.Join(err, batch.Close())
 	}
 	applied := false
@@ -415,6 +432,7 @@ func (c *Collection) apply(n int, fill func(w *written, next *state) error) (w w
 	for _, in := range w.inserts {
 		in.g.filled.AddMany(in.ordinals)
 	}
+	c.finishPostings(&w)
 	return w, nil
 }
 
@@ -463,6 +481,7 @@ func (c *Collection) fill(w *written, next *state, all *generations, changes []c
 			}
 			ops = append(ops, logOp{ordinal: ordinal})
 		}
+		ch.ordinal = ordinal
 		h := sealHead(ch.record, w.sequence, ordinal)
 		set(documentKey(c.number, ch.id), ch.record)
 		next.live++

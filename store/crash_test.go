@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/index/filter"
 )
 
 var (
@@ -189,6 +190,11 @@ func (r *crashRun) work(ctx context.Context, fs vfs.FS, wanted *atomic.Int64) er
 	if err != nil {
 		return errors.Join(err, s.Close(ctx))
 	}
+	for field, t := range map[string]PayloadType{"even": PayloadBool, "version": PayloadInteger} {
+		if err := c.CreatePayloadIndex(ctx, field, t, nil); err != nil {
+			return errors.Join(err, s.Close(ctx))
+		}
+	}
 	errs := make([]error, crashWriters+1)
 	var writers sync.WaitGroup
 	for w := range crashWriters + 1 {
@@ -199,7 +205,7 @@ func (r *crashRun) work(ctx context.Context, fs vfs.FS, wanted *atomic.Int64) er
 			for n := int64(1); wanted.Load() > 0 && errs[w] == nil; n++ {
 				p.started.Store(n)
 				if w == crashWriters {
-					errs[w] = toggle(ctx, s, int(n))
+					errs[w] = errors.Join(togglePayloadIndex(ctx, c, int(n)), toggle(ctx, s, int(n)))
 				} else {
 					errs[w] = step(ctx, c, w, int(n))
 				}
@@ -234,6 +240,50 @@ func step(ctx context.Context, c *Collection, w, n int) error {
 	}
 	_, err := c.Put(ctx, docs, mustStamp(c.serving().stamper, rows))
 	return err
+}
+
+// togglePayloadIndex makes and drops an index beside the writes.
+func togglePayloadIndex(ctx context.Context, c *Collection, n int) error {
+	if n%2 == 0 {
+		_, err := c.DropPayloadIndex(ctx, "id")
+		return err
+	}
+	return c.CreatePayloadIndex(ctx, "id", PayloadFloat, nil)
+}
+
+// checkPayloadIndexes compares the payload indexes with the documents.
+func checkPayloadIndexes(ctx context.Context, c *Collection) error {
+	if err := c.AwaitPayloadIndexes(ctx); err != nil {
+		return err
+	}
+	for _, text := range []string{
+		`{"must":{"key":"even","match":{"value":true}}}`,
+		`{"must":{"key":"version","range":{"gt":20}},"must_not":{"key":"id","range":{"lt":5}}}`,
+	} {
+		f, err := filter.Parse([]byte(text))
+		if err == nil {
+			err = samePlans(c, f)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+	}
+	for _, x := range c.payload.all() {
+		found := postingSum{sequence: c.current().sequence}
+		err := scan(c.store.db, payloadKey(familyPosting, c.number, x.number), nil, func(key, value []byte) error {
+			ordinal, _ := lastUint32(key, postingKeyLength)
+			found.add(ordinal, value)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		x.sum.sequence = found.sequence
+		if found != x.sum || found.records != c.current().live {
+			return fmt.Errorf("the records of %s are %+v, their sum %+v, of %d documents", x.record.Field, found, x.sum, c.current().live)
+		}
+	}
+	return nil
 }
 
 // toggle makes, fills and drops a collection in turn.
@@ -321,6 +371,9 @@ func (r *crashRun) check(p crashPoint, deeper bool) (err error) {
 		return err
 	}
 	if err := checkSide(ctx, s, p.bounds[crashWriters]); err != nil {
+		return err
+	}
+	if err := checkPayloadIndexes(ctx, c); err != nil {
 		return err
 	}
 	// The store goes on from there.

@@ -74,6 +74,24 @@
 //	0d n             segment n (8) of the embedding cache: what one Put brought
 //	0e c m           migration m (8): the caller's record
 //	0f c g           a retired generation, whose keys are going (JSON)
+//	10 c f           payload index f (4): path, type, whether it is complete (JSON)
+//	11 c f o         what the payload of ordinal o holds at that path
+//	12 c f           number and sum of these records, as of a batch
+//
+// # Payload indexes
+//
+// The postings are in memory (package index/postings). What is on the disk is
+// one small record for each document and index, in the batch of the document:
+// the terms, keys and counts that the postings are made of. A change of a
+// document writes as many keys as there are indexes, however many words a text
+// has, and a start reads the records in the order of ordinals, without parsing
+// payloads or cutting texts into words.
+//
+// An index is built in the background, and answers filters when every document
+// has its record; it begins anew after a crash before that. At a start it is
+// read in the background, and compared with its number and sum and with the
+// sequence of the collection; one that differs is built anew from the
+// documents. While an index is not ready, filters look at the documents.
 //
 // # Records
 //
@@ -89,6 +107,10 @@
 //	checkpoint  version 2 | number 8 | sequence 8 | for each chunk, the head
 //	            last: uvarint, how many checkpoints ago it was written
 //	generation  version 1 | nanoseconds since 1970 8 | manifest
+//	posting     flags 1 (1 filled, 2 null, 4 other, 8 several, 16 one count of 1,
+//	            32 no count) | [uvarint number, uvarint counts] |
+//	            uvarint number, keys 8 each | terms: uvarint length, bytes
+//	sum         version 1 | sequence 8 | records 8 | sum modulo 2^64 8
 //	cached      version 1 | fingerprint 32 | note 8 | dimension 4 | float32s |
 //	            XXH64 of the key and all before 8
 //	segment     version 1 | bytes written before it 8 | its bytes 8 |
@@ -97,6 +119,8 @@
 //
 // The note of a cached embedding is the caller's: tokens and truncation. The
 // bytes of a segment are those of its records and its own, keys included.
+//
+// The sum of postings is over XXH64 of each record, mixed with its ordinal.
 //
 // The digest is the sum modulo 2^128, over the live documents, of the first 16
 // bytes of SHA-256(sequence 8 | ordinal 4 | SHA-256 32 | id). That of a standby

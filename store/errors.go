@@ -41,6 +41,8 @@ var (
 	// ErrDocument: a document is refused: its text is not UTF-8, its payload is
 	// no JSON object, or it is too large.
 	ErrDocument = errors.New("invalid document")
+	// ErrPayloadIndex: a payload index can't be made as it is asked for.
+	ErrPayloadIndex = errors.New("invalid payload index")
 	// ErrBatch: the documents and vectors of a batch differ in number, or the
 	// batch is too large to be committed whole.
 	ErrBatch = errors.New("invalid batch")

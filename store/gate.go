@@ -323,6 +323,9 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	gone := fmt.Errorf("%w: %q was dropped", ErrNotFound, name)
 	c.finish(gone)
 	ended := c.endGraphs()
+	for _, x := range c.payload.all() { // no operation is under way that could change the list
+		x.leave()
+	}
 	s.mu.RLock()
 	catalog := s.catalog
 	s.mu.RUnlock()

@@ -23,6 +23,9 @@ const (
 	familySegment    byte = 0x0d // number                          -> segment of the embedding cache
 	familyMigration  byte = 0x0e // collection migration            -> record of a migration
 	familyRetired    byte = 0x0f // collection generation           -> retiredRecord
+	familyPayload    byte = 0x10 // collection field                -> payloadRecord
+	familyPosting    byte = 0x11 // collection field ordinal        -> summary record
+	familyPostingSum byte = 0x12 // collection field                -> postingSum
 )
 
 // collectionFamilies are the families whose keys begin with a collection's
@@ -30,6 +33,7 @@ const (
 var collectionFamilies = [...]byte{
 	familyGeneration, familyState, familyDocument, familyOrdinal,
 	familyVector, familyLog, familyCheckpoint, familyChunk, familyMigration, familyRetired,
+	familyPayload, familyPosting, familyPostingSum,
 }
 
 // The keys of familySystem.
@@ -109,6 +113,15 @@ func chunkKey(c collectionNumber, generation, number uint64, i uint32) []byte {
 	return binary.BigEndian.AppendUint32(chunkPrefix(c, generation, number), i)
 }
 
+// payloadKey is the key of a payload index, and of its sum in the other family.
+func payloadKey(family byte, c collectionNumber, field uint32) []byte {
+	return binary.BigEndian.AppendUint32(prefixKey(family, c), field)
+}
+
+func postingKey(c collectionNumber, field, ordinal uint32) []byte {
+	return binary.BigEndian.AppendUint32(payloadKey(familyPosting, c, field), ordinal)
+}
+
 // The first byte of an id in a key: numbers sort before strings.
 const (
 	idNumber byte = 0
@@ -167,4 +180,6 @@ const (
 	ordinalKeyLength = 1 + 4 + 4
 	vectorKeyLength  = 1 + 4 + 8 + 4
 	logKeyLength     = 1 + 4 + 8
+	payloadKeyLength = 1 + 4 + 4
+	postingKeyLength = 1 + 4 + 4 + 4
 )

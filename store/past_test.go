@@ -114,11 +114,10 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 	// A search that stops before the write, and goes on after it.
 	early := c.past.begin()
 	run := searchRun{c: c, g: c.serving(), era: early, take: n, query: SearchQuery{WithVector: true, Filter: parseFilter(t, `{"must":[{"key":"id","range":{"gte":0}}]}`)}}
-	admitted, err := run.admitted(ctx)
-	if err != nil {
+	request := index.Query{Vector: q, K: n}
+	if err := run.plan(ctx, &request); err != nil {
 		t.Fatal(err)
 	}
-	request := index.Query{Vector: q, K: n, Filter: admitted}
 	found, err := c.serving().graph.Search(ctx, request)
 	if err != nil {
 		t.Fatal(err)

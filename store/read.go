@@ -46,6 +46,23 @@ func (c *Collection) readServing(ctx context.Context, f func(snapshot *pebble.Sn
 	}
 }
 
+// filtered runs f on a view.
+func (c *Collection) filtered(ctx context.Context, flt *filter.Filter, f func(v *view) error) (err error) {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.end()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	v, err := c.view(flt)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.close()) }()
+	return f(&v)
+}
+
 // document reads one document, with its vector in g unless that is nil; found
 // is false where there is none.
 func (c *Collection) document(reader pebble.Reader, id ID, g *generation) (stored Stored, h head, found bool, err error) {
@@ -236,11 +253,9 @@ func (c *Collection) Count(ctx context.Context, f *filter.Filter) (n int, err er
 		defer c.end()
 		return int(c.current().live), nil
 	}
-	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
-		return c.walk(ctx, snapshot, nil, f, func(entry) error {
-			n++
-			return nil
-		})
+	err = c.filtered(ctx, f, func(v *view) (err error) {
+		n, err = v.count(ctx)
+		return err
 	})
 	return n, err
 }
@@ -248,8 +263,8 @@ func (c *Collection) Count(ctx context.Context, f *filter.Filter) (n int, err er
 // Matching is the ids of the documents that a filter admits, ascending; nil
 // admits all. Errors are those of Get.
 func (c *Collection) Matching(ctx context.Context, f *filter.Filter) (ids []ID, err error) {
-	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
-		return c.walk(ctx, snapshot, nil, f, func(e entry) error {
+	err = c.filtered(ctx, f, func(v *view) error {
+		return v.walk(ctx, nil, 0, func(e entry) error {
 			ids = append(ids, e.id)
 			return nil
 		})
@@ -267,8 +282,8 @@ func (c *Collection) Scroll(ctx context.Context, q ScrollQuery) (docs []Stored, 
 	if q.HasFrom {
 		from = &q.From
 	}
-	err = c.readServing(ctx, func(snapshot *pebble.Snapshot, g *generation) error {
-		return c.walk(ctx, snapshot, from, q.Filter, func(e entry) error {
+	err = c.filtered(ctx, q.Filter, func(v *view) error {
+		return v.walk(ctx, from, q.Limit+1, func(e entry) error {
 			if len(docs) == q.Limit {
 				next = &e.id
 				return errStop
@@ -279,7 +294,7 @@ func (c *Collection) Scroll(ctx context.Context, q ScrollQuery) (docs []Stored, 
 				return readError(c.name, "document "+e.id.String(), err)
 			}
 			if q.WithVector {
-				if stored.Vector, err = c.appendRow(g, snapshot, nil, e.head.ordinal); err != nil {
+				if stored.Vector, err = c.appendRow(v.serving, v.snapshot, nil, e.head.ordinal); err != nil {
 					return err
 				}
 			}

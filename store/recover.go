@@ -156,6 +156,9 @@ func (c *Collection) recover(ctx context.Context) error {
 	}
 	mark := c.durable.Load()
 	err := c.verify(ctx, mark)
+	if err == nil {
+		err = c.readPayloadIndexes()
+	}
 	for _, g := range c.generations.Load().each() {
 		if err == nil {
 			err = c.loadGraph(ctx, g)

@@ -41,12 +41,6 @@ func (c *Collection) Search(ctx context.Context, q compat.Searchable, s SearchQu
 		run.exclude[id] = struct{}{}
 	}
 	request := index.Query{Vector: q, Ef: s.Ef, Exact: s.Exact}
-	if s.Filter != nil {
-		var err error
-		if request.Filter, err = run.admitted(ctx); err != nil {
-			return SearchResult{}, err
-		}
-	}
 	// The numbers of a query are bounded by the collection before they are
 	// added up.
 	live := int(c.current().live)
@@ -56,6 +50,11 @@ func (c *Collection) Search(ctx context.Context, q compat.Searchable, s SearchQu
 		request.K = 0
 	} else {
 		request.K = min(run.skip+run.take+len(run.exclude), live)
+	}
+	if s.Filter != nil && request.K > 0 {
+		if err := run.plan(ctx, &request); err != nil {
+			return SearchResult{}, err
+		}
 	}
 	return run.search(ctx, request)
 }
@@ -89,6 +88,10 @@ type searchRun struct {
 	skip, take int
 	era        *era
 	filtered   uint64 // the sequence at which the filter was evaluated
+	// loose: the index is asked for more than the filter admits, and hits are
+	// looked at again. wanted is how many it would be asked for otherwise.
+	loose  bool
+	wanted int
 }
 
 // ordinalSet is the documents that a filter admits, as the index sees them:
@@ -124,44 +127,6 @@ func (s ordinalSet) Each(f func(ordinal uint32) bool) {
 	}
 }
 
-// admitted evaluates the filter over the collection, and over what writes
-// replace in this moment.
-func (r *searchRun) admitted(ctx context.Context) (filter index.Filter, err error) {
-	c, now := r.c, r.c.current()
-	set := ordinalSet{c: c, bitmap: roaring.New(), after: now.next}
-	r.filtered = now.sequence
-	snapshot := c.store.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	err = c.walk(ctx, snapshot, nil, r.query.Filter, func(e entry) error {
-		if uint64(e.head.ordinal) < set.after {
-			set.bitmap.Add(e.head.ordinal)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	for ordinal, before := range c.past.all(r.era) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if uint64(ordinal) >= set.after || set.bitmap.Contains(ordinal) {
-			continue
-		}
-		id, ok, err := c.owner(before, ordinal)
-		if err == nil && ok {
-			_, ok, err = r.hit(before, id, index.Hit{Ordinal: ordinal}, true)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			set.bitmap.Add(ordinal)
-		}
-	}
-	return set, nil
-}
-
 // search asks the index and reads the hits' documents. Points that are found
 // as they were and as they are, and such that the filter admits no longer,
 // leave holes; then it asks for more.
@@ -181,7 +146,11 @@ func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResu
 		if done || len(answer.Hits) < request.K {
 			return SearchResult{Hits: hits, Plan: answer.Plan, Generation: r.g.number, Fingerprint: r.g.config.Fingerprint}, nil
 		}
-		request.K *= 2
+		if request.K *= 2; r.loose && request.K > looseMost(r.c.current().live) {
+			if err := r.tighten(ctx, &request); err != nil {
+				return SearchResult{}, err
+			}
+		}
 	}
 }
 
@@ -195,7 +164,7 @@ func (r *searchRun) resolve(ctx context.Context, found []index.Hit) (hits []Hit,
 	// snapshot or be there twice, and whether it has anything that the filter
 	// did not see.
 	busy := !c.past.empty()
-	checked := r.query.Filter == nil || c.current().sequence == r.filtered
+	checked := r.query.Filter == nil || !r.loose && c.current().sequence == r.filtered
 	var met map[ID]struct{}
 	if busy {
 		met = make(map[ID]struct{}, len(found))

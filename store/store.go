@@ -39,7 +39,9 @@ type Store struct {
 	checkpoints *queue // of collections that are due
 	compactions *queue // of collections whose graphs are crowded
 	watches     *queue // of collections with queries to compare
+	builds      *queue // of collections with payload indexes that are not ready
 	stop        context.CancelFunc
+	stopping    <-chan struct{} // closed by stop
 	workers     sync.WaitGroup
 }
 
@@ -77,6 +79,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		checkpoints: newQueue(),
 		compactions: newQueue(),
 		watches:     newQueue(),
+		builds:      newQueue(),
 	}
 	s.disk.free.Store(-1)
 	created, err := s.openEngine()
