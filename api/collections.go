@@ -20,10 +20,10 @@ import (
 type Collection struct {
 	stored   *store.Collection
 	manifest compat.Manifest
-	raw      *embed.Raw // stamps vectors that clients bring
-	etag     string
-	endpoint *endpointWatch // nil: the model is no remote one
-	hold     *hold          // keeps the encoder open; nil: there is none
+	raw      *embed.Raw             // stamps vectors that clients bring
+	etag     atomic.Pointer[string] // replaced when evidence comes into the manifest
+	endpoint *endpointWatch         // nil: the model is no remote one
+	hold     *hold                  // keeps the encoder open; nil: there is none
 	encoding atomic.Pointer[encoding]
 }
 
@@ -41,7 +41,9 @@ func newCollection(stored *store.Collection, encoder embed.Encoder, problem erro
 	if err != nil {
 		return nil, err
 	}
-	c := &Collection{stored: stored, manifest: m, raw: raw, etag: manifestTag(m)}
+	c := &Collection{stored: stored, manifest: m, raw: raw}
+	tag := manifestTag(m)
+	c.etag.Store(&tag)
 	c.encoding.Store(&encoding{encoder, problem})
 	return c, nil
 }
@@ -60,13 +62,13 @@ func manifestTag(m compat.Manifest) string {
 func (c *Collection) Name() string { return c.stored.Name() }
 
 // Manifest is the manifest of the serving generation.
-func (c *Collection) Manifest() compat.Manifest { return c.manifest }
+func (c *Collection) Manifest() compat.Manifest { return c.stored.Manifest() }
 
 // Fingerprint is the space of the serving generation.
 func (c *Collection) Fingerprint() compat.Fingerprint { return c.manifest.Space.Fingerprint() }
 
 // ETag is the entity tag of the manifest, quotation marks included.
-func (c *Collection) ETag() string { return c.etag }
+func (c *Collection) ETag() string { return *c.etag.Load() }
 
 // Problem is why texts can't be encoded although the collection has a model,
 // as a query by text would say it; nil when all is well.

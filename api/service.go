@@ -53,6 +53,8 @@ type Service struct {
 	started  time.Time
 	cache    *store.EmbeddingCache // nil: none
 
+	jobs *jobs
+
 	probeEvery time.Duration
 	endWatch   context.CancelFunc
 	watching   sync.WaitGroup
@@ -89,7 +91,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.encoders, err = NewEncoders(settings); err != nil {
 		return nil, err
 	}
+	if s.jobs, err = openJobs(ctx, o.Store, o.Logger); err != nil {
+		return nil, errors.Join(err, s.encoders.Close())
+	}
 	if err := s.openAll(ctx); err != nil {
+		s.jobs.close()
 		return nil, errors.Join(err, s.encoders.Close())
 	}
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -127,6 +133,7 @@ func (s *Service) openAll(ctx context.Context) error {
 func (s *Service) Close(ctx context.Context) error {
 	s.endWatch()
 	s.watching.Wait()
+	s.jobs.close()
 	return errors.Join(s.store.Close(ctx), s.encoders.Close())
 }
 

@@ -17,10 +17,10 @@ import (
 func TestFormatIsPinned(t *testing.T) {
 	got := fmt.Sprintln(
 		[]formatNumber{formatFirst, formatNewest}, comparerName, uint64(pebbleFormat),
-		[]byte{familySystem, familyCatalog, familyDropped, familyGeneration, familyState, familyDocument, familyOrdinal, familyVector, familyLog, familyCheckpoint, familyChunk, familyMigration, familyRetired},
+		[]byte{familySystem, familyCatalog, familyDropped, familyGeneration, familyState, familyDocument, familyOrdinal, familyVector, familyLog, familyCheckpoint, familyChunk, familyMigration, familyRetired, familyJob},
 		[]int{documentVersion, stateVersion, stateBoth, logVersion, logFilled, checkpointVersion, generationVersion},
 	)
-	if want := "[1 1] vecino.v1 21 [1 2 3 4 5 6 7 8 9 10 11 14 15] [1 1 2 1 2 2 1]\n"; got != want {
+	if want := "[1 1] vecino.v1 21 [1 2 3 4 5 6 7 8 9 10 11 14 15 20] [1 1 2 1 2 2 1]\n"; got != want {
 		t.Errorf("the format is %s\nwant          %s", got, want)
 	}
 	d := Document{ID: NumID(7), HasText: true, Text: "né", Payload: []byte(`{"a":1}`)}

@@ -26,6 +26,7 @@ const (
 	familyPayload    byte = 0x10 // collection field                -> payloadRecord
 	familyPosting    byte = 0x11 // collection field ordinal        -> summary record
 	familyPostingSum byte = 0x12 // collection field                -> postingSum
+	familyJob        byte = 0x14 // number                          -> record of a job
 )
 
 // collectionFamilies are the families whose keys begin with a collection's

@@ -78,6 +78,8 @@ func handlers() map[string]handler {
 		"deletePoints": (*Server).deletePoints, "countPoints": (*Server).countPoints, "scrollPoints": (*Server).scrollPoints,
 		"queryPoints": (*Server).queryPoints, "queryBatchPoints": (*Server).queryBatchPoints,
 		"searchPoints": (*Server).searchPoints, "searchBatchPoints": (*Server).searchBatchPoints,
+		"listJobs": (*Server).listJobs, "getJob": (*Server).getJob, "deleteJob": (*Server).deleteJob,
+		"optimizeCollection": (*Server).optimize, "measureRecall": (*Server).recall,
 		"createEmbeddings": (*Server).createEmbeddings, "listModels": (*Server).listModels, "getModel": (*Server).getModel,
 	}
 }

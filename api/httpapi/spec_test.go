@@ -79,6 +79,7 @@ func decoders() map[string]func([]byte) error {
 		"queryPoints":      func(b []byte) error { _, err := decodeQuery(b, queryOf); return err },
 		"searchPoints":     func(b []byte) error { _, err := decodeQuery(b, searchOf); return err },
 		"queryBatchPoints": func(b []byte) error { _, err := decodeQueries(b, queryOf); return err },
+		"measureRecall":    func(b []byte) error { _, err := decodeRecall(b); return err },
 		"createEmbeddings": func(b []byte) error { _, err := decodeEmbeddings(b); return err },
 	}
 }
@@ -156,6 +157,14 @@ var samples = []struct {
 	{"queryBatchPoints", `{"searches":[{"query":1},{"query":[1]}]}`, true},
 	{"queryBatchPoints", `{"searches":[{}]}`, true},
 	{"queryBatchPoints", `{}`, false},
+	{"measureRecall", `{}`, true},
+	{"measureRecall", `{"k":10,"sample":200,"ef":64,"seed":7,"keep":true,"queries":[[1,2],{"text":"a"},7]}`, true},
+	{"measureRecall", `{"k":null,"sample":null,"ef":null,"seed":null,"keep":null,"queries":null}`, true},
+	{"measureRecall", `{"k":0}`, false},
+	{"measureRecall", `{"k":1001}`, false},
+	{"measureRecall", `{"sample":10001}`, false},
+	{"measureRecall", `{"queries":[{}]}`, false},
+	{"measureRecall", `{"x":1}`, false},
 	{"createEmbeddings", `{"model":"m","input":"a","dimensions":null,"encoding_format":"base64","input_type":"query","truncate":false,"user":"u"}`, true},
 	{"createEmbeddings", `{"model":"m","input":["a","b"]}`, true},
 	{"createEmbeddings", `{"model":"m","input":[]}`, false},

@@ -33,6 +33,7 @@ type serveCmd struct {
 	QueueRequests  int           `help:"Requests that may wait for a model, of queries and of documents each." default:"512"`
 	QueryDelay     time.Duration `help:"Longest time that a query may have to wait for a local model, as estimated; beyond it the answer is 429." default:"2s"`
 	CacheSize      byteSize      `help:"Size of the cache of embeddings of transformers and remote models, in the data directory. 0: none." default:"1GiB" placeholder:"SIZE"`
+	RecallShare    float64       `help:"Share of queries whose answers are compared with a scan in the background, for as much as 1 % of a core can do. Less than 0: none." default:"0.001"`
 	ProbeEvery     time.Duration `help:"Time between comparisons of remote models with the probes of their collections." default:"1h"`
 }
 
@@ -96,7 +97,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 func (c *serveCmd) options(logger *slog.Logger) (serveOptions, error) {
 	o := serveOptions{
 		Data: c.Data, Listen: c.Listen, Models: modelsDir(c.Models), MaxBody: int64(c.MaxBody), Logger: logger,
-		Hosts: c.Host, MaxConnections: c.MaxConnections, Threads: c.Threads, CacheBytes: int64(c.CacheSize), ProbeEvery: c.ProbeEvery,
+		Hosts: c.Host, MaxConnections: c.MaxConnections, Threads: c.Threads, CacheBytes: int64(c.CacheSize), ProbeEvery: c.ProbeEvery, RecallShare: c.RecallShare,
 		Queue: embed.SchedulerOptions{Workers: c.Workers, Batch: embed.Budget{Tokens: c.BatchTokens}, BatchTime: c.BatchTime, QueryDelay: c.QueryDelay, QueueTokens: c.QueueTokens, QueueRequests: c.QueueRequests},
 	}
 	switch {

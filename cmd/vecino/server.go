@@ -34,6 +34,8 @@ type serveOptions struct {
 	Threads    int
 	CacheBytes int64
 	ProbeEvery time.Duration
+
+	RecallShare float64 // as store.Options.RecallShare
 }
 
 // defaultMaxConnections is serveOptions.MaxConnections when it is 0.
@@ -115,7 +117,7 @@ func (s *runningServer) Close(ctx context.Context) error {
 
 // openService opens the store of o.Data and everything in it.
 func openService(ctx context.Context, o serveOptions) (*api.Service, error) {
-	opened, err := store.Open(ctx, store.Options{Dir: o.Data, Create: !o.Existing, Logger: o.Logger})
+	opened, err := store.Open(ctx, store.Options{Dir: o.Data, Create: !o.Existing, Logger: o.Logger, RecallShare: o.RecallShare})
 	if err != nil {
 		return nil, err
 	}

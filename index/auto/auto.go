@@ -193,6 +193,20 @@ func (x *Index) Compact(ctx context.Context) error {
 	return x.state.Load().answering().Compact(ctx)
 }
 
+// Optimize improves the graph, where it answers and its engine can.
+func (x *Index) Optimize(ctx context.Context, progress func(done, total int)) error {
+	s := x.state.Load()
+	if s.scan != nil {
+		return ctx.Err()
+	}
+	if o, ok := index.As[interface {
+		Optimize(ctx context.Context, progress func(done, total int)) error
+	}](s.graph); ok {
+		return o.Optimize(ctx, progress)
+	}
+	return ctx.Err()
+}
+
 // Save writes the checkpoint of the engine that answers; see index.Index.
 func (x *Index) Save(put func(chunk index.Chunk) error) error {
 	return x.state.Load().answering().Save(put)

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vecino-db/vecino/index"
+)
+
+// optimizer is an engine that can make a settled index better.
+type optimizer interface {
+	Optimize(ctx context.Context, progress func(done, total int)) error
+}
+
+// Optimize waits until the graph has what was put, lets it go of deleted
+// vectors, and improves it where its engine can. Searches and writes go on
+// beside it. Progress may be nil. When it ends early the collection is as good
+// as it was. Errors: those of Get.
+func (c *Collection) Optimize(ctx context.Context, progress func(done, total int)) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.end()
+	ctx, stop := c.whileThere(ctx)
+	defer stop()
+	if progress == nil {
+		progress = func(int, int) {}
+	}
+	g, err := c.generation(0)
+	if err != nil {
+		return err
+	}
+	defer g.leave()
+	if err := settle(ctx, g.graph); err != nil {
+		return fmt.Errorf("collection %q: optimize: %w", c.name, err)
+	}
+	if x, ok := index.As[index.Compacter](g.graph); ok && (g.graph.Stats().Deleted > 0 || g.graph.Stats().Drifted) {
+		if err := x.Compact(ctx); err != nil {
+			return fmt.Errorf("collection %q: optimize: %w", c.name, err)
+		}
+	}
+	if x, ok := index.As[optimizer](g.graph); ok {
+		if err := x.Optimize(ctx, progress); err != nil {
+			return fmt.Errorf("collection %q: optimize: %w", c.name, err)
+		}
+	}
+	return nil
+}
