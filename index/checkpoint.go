@@ -16,6 +16,7 @@ import (
 type Saved struct {
 	Sums  []uint64 // the checksums of the parts, by number
 	Epoch uint64   // the engine's: changes of this epoch or later are not in it
+	Owner uint64   // the engine's: which value made it; another one writes everything
 }
 
 // Incremental is an engine that can save what has changed since a checkpoint.

@@ -107,6 +107,15 @@ type Compacter interface {
 	Compact(ctx context.Context) error
 }
 
+// Optimizer is an engine that can make its searches better once it is settled,
+// at the cost of about another build. Searches, inserts and deletes go on beside
+// it, and find what they would have found. Optimize calls progress, if it is not
+// nil, now and then, from one goroutine at a time, with growing numbers; on the
+// context's error it stops early, and what it has done stays.
+type Optimizer interface {
+	Optimize(ctx context.Context, progress func(done, total int)) error
+}
+
 // Settler is an engine that answers for vectors before it has linked them.
 // Settle waits until all that was inserted before it is linked. It stops early
 // with the context's error.

@@ -50,6 +50,12 @@
 // and never return it. Compact builds a graph without them, which writers write
 // to as well while it is made.
 //
+// # Optimize
+//
+// Optimize chooses the neighbours of every node on level 0 anew, among those that
+// a search for the node finds and those that it has, and links what nothing
+// leads to. It exchanges blocks where they stand, as inserts do.
+//
 // # Concurrency
 //
 // Searches take no lock. What they rely on:

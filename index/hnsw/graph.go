@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +22,8 @@ type Graph struct {
 	writers sync.RWMutex
 	// epoch counts snapshots; see touched.
 	epoch atomic.Uint64
+	// owner tells the checkpoints of this graph from those of others.
+	owner uint64
 	// loaded is the checkpoint that the graph was loaded from.
 	loaded *index.Saved
 	// compacting lets one Compact run at a time, and no change of encoding
@@ -31,6 +34,7 @@ type Graph struct {
 var (
 	_ index.Incremental = (*Graph)(nil)
 	_ index.Compacter   = (*Graph)(nil)
+	_ index.Optimizer   = (*Graph)(nil)
 )
 
 // New makes an empty graph.
@@ -39,7 +43,7 @@ func New(cfg index.Config) (*Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Graph{cfg: cfg}
+	g := &Graph{cfg: cfg, owner: rand.Uint64()}
 	g.epoch.Store(1)
 	c, err := newCore(cfg, &g.epoch, nil, 0, 0)
 	if err != nil {

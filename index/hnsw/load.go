@@ -30,7 +30,7 @@ func Load(cfg index.Config, source index.Source) (*Graph, error) {
 		return nil, err
 	}
 	// Nothing has been touched in the first epoch yet.
-	g.loaded = &index.Saved{Sums: l.reader.Sums(), Epoch: g.epoch.Load()}
+	g.loaded = &index.Saved{Sums: l.reader.Sums(), Epoch: g.epoch.Load(), Owner: g.owner}
 	return g, nil
 }
 

@@ -116,7 +116,7 @@ func (g *Graph) SaveSince(base *index.Saved, put func(number int, chunk index.Ch
 	if err != nil {
 		return nil, err
 	}
-	return &index.Saved{Sums: sums, Epoch: s.epoch}, nil
+	return &index.Saved{Sums: sums, Epoch: s.epoch, Owner: g.owner}, nil
 }
 
 // snapshot waits for the writers under way and keeps others out for a moment.
@@ -127,7 +127,7 @@ func (g *Graph) snapshot(base *index.Saved) *snapshot {
 	a := c.arrays.Load()
 	s := &snapshot{core: c, arrays: a, nodes: int(c.nodes.Load()), entry: c.entry.Load(), drawn: c.drawn.Load(), epoch: g.epoch.Add(1)}
 	s.dead = append(s.dead, a.dead[:words(s.nodes)]...)
-	if base == nil || base.Epoch <= c.born {
+	if base == nil || base.Owner != g.owner || base.Epoch <= c.born {
 		return s
 	}
 	n := a.ranges(s.nodes)

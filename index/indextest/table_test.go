@@ -33,6 +33,7 @@ var (
 	annEf     = flag.String("ann.ef", "10,12,16,20,30,40,60,80,120,200,400", "the ef of the sweep")
 	annCode   = flag.String("ann.encoding", "f32", "how the graph keeps vectors: f32, int8 or lvq4x8")
 	annRows   = flag.Int("ann.n", 0, "take only the first so many; 0: all")
+	annBetter = flag.Bool("ann.optimize", false, "sweep again after Optimize")
 	annSaved  = flag.String("ann.saved", "", "a file to keep the built graph in")
 )
 
@@ -140,30 +141,44 @@ func BenchmarkAnn(b *testing.B) {
 	queries := space.Stamp(b, queryRows)
 	for range b.N {
 		x := annGraph(b, space, baseRows, n)
-		for _, field := range strings.Split(*annEf, ",") {
-			var ef int
-			if _, err := fmt.Sscan(field, &ef); err != nil {
+		annSweep(b, x, queries, truth, n)
+		if !*annBetter {
+			continue
+		}
+		start := cpuTime()
+		if err := x.(index.Optimizer).Optimize(context.Background(), nil); err != nil {
+			b.Fatal(err)
+		}
+		fmt.Printf("vecino %s n=%d optimize %.1fs\n", *annCode, n, (cpuTime() - start).Seconds())
+		annSweep(b, x, queries, truth, n)
+	}
+}
+
+// annSweep prints recall and rate at each ef.
+func annSweep(b *testing.B, x index.Index, queries compat.Vectors, truth []byte, n int) {
+	for _, field := range strings.Split(*annEf, ",") {
+		var ef int
+		if _, err := fmt.Sscan(field, &ef); err != nil {
+			b.Fatal(err)
+		}
+		hit := 0
+		for i := range queries.Len() {
+			answer, err := x.Search(context.Background(), index.Query{Vector: queries.Slice(i, i+1), K: 10, Ef: ef})
+			if err != nil {
 				b.Fatal(err)
 			}
-			hit := 0
-			for i := range queries.Len() {
-				answer, err := x.Search(context.Background(), index.Query{Vector: queries.Slice(i, i+1), K: 10, Ef: ef})
-				if err != nil {
-					b.Fatal(err)
-				}
-				var want [10]uint32
-				for j := range want {
-					want[j] = binary.LittleEndian.Uint32(truth[(i*10+j)*4:])
-				}
-				for _, h := range answer.Hits {
-					if slices.Contains(want[:], h.Ordinal) {
-						hit++
-					}
+			var want [10]uint32
+			for j := range want {
+				want[j] = binary.LittleEndian.Uint32(truth[(i*10+j)*4:])
+			}
+			for _, h := range answer.Hits {
+				if slices.Contains(want[:], h.Ordinal) {
+					hit++
 				}
 			}
-			perSecond := rate(b, x, queries, ef)
-			fmt.Printf("vecino %s n=%d ef=%d recall@10=%.4f qps=%.0f us=%.1f\n", *annCode, n, ef, float64(hit)/float64(10*queries.Len()), perSecond, 1e6/perSecond)
 		}
+		perSecond := rate(b, x, queries, ef)
+		fmt.Printf("vecino %s n=%d ef=%d recall@10=%.4f qps=%.0f us=%.1f\n", *annCode, n, ef, float64(hit)/float64(10*queries.Len()), perSecond, 1e6/perSecond)
 	}
 }
 
