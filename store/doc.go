@@ -25,6 +25,9 @@
 //     plus the log behind it, or built anew from the stored vectors when the
 //     checkpoint can't be read.
 //
+//   - A snapshot (snapshot.go) is one collection in one sealed file, and is
+//     restored whole or refused.
+//
 // # The life of a write
 //
 // Put locks its points, reads what it replaces, and then under the

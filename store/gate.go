@@ -334,11 +334,8 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 		if err := batch.Delete(catalogKey(name), nil); err != nil {
 			return err
 		}
-		for _, family := range collectionFamilies {
-			start := prefixKey(family, c.number)
-			if err := batch.DeleteRange(start, prefixEnd(start), nil); err != nil {
-				return err
-			}
+		if err := removeKeys(batch, c.number); err != nil {
+			return err
 		}
 		return setJSON(batch, prefixKey(familyDropped, c.number), droppedRecord{Name: name, DroppedAt: time.Now().UTC()})
 	})

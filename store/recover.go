@@ -65,6 +65,9 @@ func (s *Store) recover(ctx context.Context, created bool) error {
 	if s.options.readOnly {
 		return nil
 	}
+	if err := s.sweep(); err != nil {
+		return err
+	}
 	return s.writeMarks()
 }
 

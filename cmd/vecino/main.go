@@ -44,6 +44,7 @@ type cli struct {
 	Models     modelsCmd     `cmd:"" help:"What can encode texts."`
 	Manifest   manifestCmd   `cmd:"" help:"What a collection's vectors are."`
 	Bench      benchCmd      `cmd:"" help:"Measure indexes: recall, queries a second, memory, build."`
+	Snapshot   snapshotCmd   `cmd:"" help:"Keep a collection in a file, and restore it."`
 	Check      checkCmd      `cmd:"" help:"Verify a stopped store."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
