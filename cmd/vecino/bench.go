@@ -20,6 +20,7 @@ type benchCmd struct {
 	Metric         string   `help:"How vectors are compared." enum:"cosine,dot,l2" default:"cosine"`
 	Engine         []string `help:"Engines to compare: hnsw, auto, coder, exact." default:"hnsw" placeholder:"NAME"`
 	Encoding       []string `help:"Encodings of hnsw and auto to compare: f32, int8, lvq4x8." default:"f32" placeholder:"NAME"`
+	Optimize       bool     `help:"Also measure graphs after their optimization; their names end in +."`
 	M              int      `name:"m" help:"Links of a node on the upper levels; twice as many on the lowest." default:"16"`
 	EfConstruction int      `help:"Breadth of the search for the links of a new node." default:"200"`
 	K              int      `short:"k" help:"Neighbours asked for." default:"10"`
@@ -148,7 +149,11 @@ func (c *benchCmd) check() ([]bench.Engine, error) {
 			if err := e.Validate(); err != nil {
 				return nil, err
 			}
-			if !slices.Contains(engines, e) {
+			if slices.Contains(engines, e) {
+				continue
+			}
+			if engines = append(engines, e); c.Optimize && e.Graph() {
+				e.Optimized = true
 				engines = append(engines, e)
 			}
 		}
@@ -305,6 +310,9 @@ func (r *benchRun) additional(ctx context.Context, built []*bench.Built) error {
 		return err
 	}
 	for _, e := range r.engines {
+		if e.Optimized {
+			continue // what follows builds its own
+		}
 		for _, ef := range r.AtEf {
 			if !r.InsertBeside || !e.Graph() {
 				break

@@ -83,16 +83,19 @@ func benchTable(out *output, heading string, header table.Row, rows []table.Row)
 func (r *benchReport) printBuilds(out *output) {
 	var rows []table.Row
 	for _, b := range r.Builds {
-		rate, resident := fmt.Sprintf("%.0f", b.PerSecond), "not known"
+		rate, resident, optimize := fmt.Sprintf("%.0f", b.PerSecond), "not known", ""
+		if b.OptimizeSeconds > 0 {
+			optimize = fmt.Sprintf("%.1f", b.OptimizeSeconds)
+		}
 		if b.Loaded {
 			rate = "opened"
 		}
 		if b.ResidentPer > 0 {
 			resident = fmt.Sprintf("%.0f", b.ResidentPer)
 		}
-		rows = append(rows, table.Row{b.Name, b.Vectors, b.M, b.EfConstruction, b.Threads, fmt.Sprintf("%.1f", b.Seconds), rate, fmt.Sprintf("%.1f", b.WallSeconds), fmt.Sprintf("%.0f", b.BytesPer), resident})
+		rows = append(rows, table.Row{b.Name, b.Vectors, b.M, b.EfConstruction, b.Threads, fmt.Sprintf("%.1f", b.Seconds), rate, fmt.Sprintf("%.1f", b.WallSeconds), fmt.Sprintf("%.0f", b.BytesPer), resident, optimize})
 	}
-	benchTable(out, "Build", table.Row{"name", "n", "M", "efc", "threads", "build s", "vec/s", "wall s", "bytes/vec", "rss/vec"}, rows)
+	benchTable(out, "Build", table.Row{"name", "n", "M", "efc", "threads", "build s", "vec/s", "wall s", "bytes/vec", "rss/vec", "optimize s"}, rows)
 }
 
 func (r *benchReport) printPoints(out *output) {

@@ -29,8 +29,8 @@ func TestBench(t *testing.T) {
 	}
 	made := measure("--generate", "clustered", "--n", "600", "--queries", "20", "--dim", "16", "--save", dir,
 		"--engine", "hnsw,exact,coder", "--encoding", "f32,int8", "--csv", at("a.csv"), "--svg", at("a.svg"),
-		"--filter-share", "0.5", "--churn", "0.2", "--open", "--insert-beside", "--at-ef", "20", "--cpuprofile", at("p"))
-	if len(made.Builds) != 4 || len(made.Points) != 2+2+1+1 || len(made.Filtered) != 3*4 || len(made.Churn) != 4 || len(made.Reopened) != 4 || made.ReadBandwidth == 0 {
+		"--optimize", "--filter-share", "0.5", "--churn", "0.2", "--open", "--insert-beside", "--at-ef", "20", "--cpuprofile", at("p"))
+	if len(made.Builds) != 6 || len(made.Points) != 4*2+1+1 || len(made.Filtered) != 3*6 || len(made.Churn) != 4 || len(made.Reopened) != 6 || made.Builds[1].Name != "hnsw/f32+" || made.Builds[1].OptimizeSeconds == 0 || made.ReadBandwidth == 0 {
 		t.Errorf("%+v", made)
 	}
 	for _, name := range []string{"p-build.prof", "p-search.prof", "base.f32", "query.f32", "gt600.i32"} {

@@ -42,14 +42,21 @@ import (
 type Engine struct {
 	Engine   compat.Engine
 	Encoding compat.Encoding
+	// Optimized: after index.Optimizer's Optimize.
+	Optimized bool
 }
 
-// String is "hnsw/int8", or "exact" where there is but one encoding.
+// String is "hnsw/int8", or "exact" where there is but one encoding; an
+// optimized one ends in "+".
 func (e Engine) String() string {
+	name := string(e.Engine)
 	if e.Graph() {
-		return string(e.Engine) + "/" + string(e.Encoding)
+		name += "/" + string(e.Encoding)
 	}
-	return string(e.Engine)
+	if e.Optimized {
+		name += "+"
+	}
+	return name
 }
 
 // Graph reports whether ef changes what it answers; auto has a graph from some
