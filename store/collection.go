@@ -114,6 +114,9 @@ func (c *Collection) whileThere(ctx context.Context) (context.Context, context.C
 	}
 }
 
+// Sequence is the number of the last write, durable or about to be.
+func (c *Collection) Sequence() uint64 { return c.current().sequence }
+
 // current is the state of this moment.
 func (c *Collection) current() state {
 	c.mu.Lock()
@@ -240,8 +243,10 @@ func (c *Collection) Delete(ctx context.Context, ids []ID) (deleted int, sequenc
 
 // change is what one write does to one point.
 type change struct {
-	id      ID
-	record  []byte    // the document, or nil to delete it
+	id     ID
+	record []byte // the document, or nil to delete it
+	// edit makes record and row of the document that is there; see Edit.
+	edit    func(d *Document) (row []float32, err error)
 	row     []float32 // its vector
 	other   []float32 // its vector in the standby; nil: it has none there
 	ordinal uint32    // the vectors', when the change was applied
@@ -323,7 +328,11 @@ func (c *Collection) readOld(all *generations, changes []change) ([]change, erro
 		if ch.old, err = decodeHead(record); err != nil {
 			return nil, readError(c.name, "document "+ch.id.String(), err)
 		}
-		if ch.record != nil {
+		if ch.edit != nil {
+			if err := c.edited(all, &ch, record); err != nil {
+				return nil, err
+			}
+		} else if ch.record != nil {
 			if ch.unmoved, err = c.unmoved(all, &ch, record); err != nil {
 				return nil, readError(c.name, "vector of "+ch.id.String(), err)
 			}
@@ -543,9 +552,10 @@ func (c *Collection) index(ctx context.Context, all *generations, w written) err
 
 // insert brings the vectors into the generation's graph.
 func (in insertion) insert(ctx context.Context) error {
-	if len(in.ordinals) < in.whole.Len() {
-		// Some rows were not taken: they were doubled, or known already.
-		rows := make([]float32, 0, len(in.rows)*in.whole.Dim())
+	if len(in.ordinals) != in.whole.Len() {
+		// Some rows were not taken: they were doubled, or known already. Or it is
+		// an edit, whose rows have no order.
+		rows := make([]float32, 0, len(in.rows)*in.g.config.Dimension)
 		for _, row := range in.rows {
 			rows = append(rows, row...)
 		}

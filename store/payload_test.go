@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index/filter"
 )
 
@@ -213,7 +214,31 @@ func TestPayloadIndexes(t *testing.T) {
 	must(putPayloads(c, 3, ids[50:150]...))
 	_, _, err := c.Delete(ctx, []ID{NumID(7), NumID(60), NumID(290)})
 	must(err)
+	n, _, err := c.Edit(ctx, []ID{NumID(5), NumID(5), NumID(7), NumID(8)}, compat.Vectors{}, func(d *Document) (int, error) {
+		d.Payload = json.RawMessage(`{"colour":"blue","n":55,"text":"the fox"}`)
+		return -1, nil
+	})
+	must(err)
+	if n != 2 { // 7 is gone
+		t.Errorf("%d documents were edited, want 2", n)
+	}
+	refused := errors.New("refused")
+	before := c.current()
+	if _, _, err := c.Edit(ctx, []ID{NumID(5), NumID(8)}, compat.Vectors{}, func(d *Document) (int, error) {
+		d.Payload = nil
+		return -1, refused
+	}); !errors.Is(err, refused) || c.current() != before {
+		t.Errorf("an edit that fails: %v, and the state is %+v", err, c.current())
+	}
 	check("changed")
+	// New vectors, one for two documents.
+	_, _, err = c.Edit(ctx, []ID{NumID(9), NumID(10)}, mustStamp(c.serving().stamper, vectorOf(9, 9, crashDim)), func(d *Document) (int, error) { return 0, nil })
+	must(err)
+	found, err := c.Search(ctx, mustStamp(c.serving().stamper, vectorOf(9, 9, crashDim)), SearchQuery{Limit: 2})
+	must(err)
+	if len(found.Hits) != 2 || found.Hits[0].Score != 0 || found.Hits[1].Score != 0 {
+		t.Errorf("%+v", found.Hits)
+	}
 	closeStore(t, s)
 	s = open(t, o)
 	c = reopen(t, s, "one", hnswManifest(crashDim))
@@ -312,6 +337,13 @@ func TestPayloadIndexesBesideWrites(t *testing.T) {
 			return putPayloads(c, version, ids...)
 		})
 	}
+	work(3, func(rng *rand.Rand) error {
+		_, _, err := c.Edit(ctx, []ID{NumID(uint64(rng.IntN(400)))}, compat.Vectors{}, func(d *Document) (int, error) {
+			d.Payload = payloadOf(rng.IntN(400), rng.IntN(9))
+			return -1, nil
+		})
+		return err
+	})
 	work(2, func(rng *rand.Rand) error {
 		for field, t := range payloadFields {
 			if rng.IntN(6) == 0 {

@@ -46,7 +46,7 @@ func (s *Server) getCollection(ctx context.Context, c *call) (answer, error) {
 	m := c.collection.Manifest()
 	info := map[string]any{
 		"status": "green", "optimizer_status": "ok", "points_count": d.Points, "indexed_vectors_count": d.Indexed, "segments_count": 1,
-		"payload_schema": map[string]any{}, "config": configOf(m, d),
+		"payload_schema": payloadSchema(c.collection.PayloadIndexes()), "config": configOf(m, d),
 		"fingerprint": c.collection.Fingerprint().String(), "generation": d.Generation, "unverified": !m.Provenance.Verified,
 		"memory_bytes": d.Index.Bytes,
 	}

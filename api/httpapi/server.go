@@ -76,6 +76,8 @@ func handlers() map[string]handler {
 		"getManifest": (*Server).getManifest, "diffManifest": (*Server).diffManifest,
 		"upsertPoints": (*Server).upsertPoints, "getPoints": (*Server).getPoints, "getPoint": (*Server).getPoint,
 		"deletePoints": (*Server).deletePoints, "countPoints": (*Server).countPoints, "scrollPoints": (*Server).scrollPoints,
+		"setPayload": (*Server).setPayload, "overwritePayload": (*Server).overwritePayload, "deletePayload": (*Server).deletePayload, "clearPayload": (*Server).clearPayload,
+		"createPayloadIndex": (*Server).createPayloadIndex, "deletePayloadIndex": (*Server).deletePayloadIndex,
 		"queryPoints": (*Server).queryPoints, "queryBatchPoints": (*Server).queryBatchPoints,
 		"searchPoints": (*Server).searchPoints, "searchBatchPoints": (*Server).searchBatchPoints,
 		"listJobs": (*Server).listJobs, "getJob": (*Server).getJob, "deleteJob": (*Server).deleteJob,
