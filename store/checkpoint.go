@@ -44,15 +44,21 @@ func (c *Collection) checkpoint(ctx context.Context) error {
 // generation's checkpoint ends.
 func (c *Collection) checkpointGeneration(ctx context.Context, all *generations, g *generation) error {
 	header := checkpointHeader{number: g.header.number + 1, sequence: c.applied.get()}
-	if header.sequence == g.header.sequence {
+	improved := g.improved.Swap(false)
+	if header.sequence == g.header.sequence && !improved {
 		return nil
 	}
 	began := time.Now()
-	if err := settle(ctx, g.graph); err != nil { // Save would, without an end
-		return err
+	err := settle(ctx, g.graph) // Save would, without an end
+	var saved *index.Saved
+	var bytes int
+	if err == nil {
+		saved, bytes, err = c.saveChunks(ctx, g, &header)
 	}
-	saved, bytes, err := c.saveChunks(ctx, g, &header)
 	if err != nil {
+		if improved {
+			g.improved.Store(true)
+		}
 		return err
 	}
 	trimmed := header.sequence

@@ -194,3 +194,43 @@ func TestUnreadableCheckpointIsRebuilt(t *testing.T) {
 		})
 	}
 }
+
+// What Optimize wins is in the next checkpoint, though no point has changed.
+func TestOptimizedGraphIsKept(t *testing.T) {
+	ctx := context.Background()
+	fs := vfs.NewMem()
+	o := testOptionsFor(t, fs)
+	o.CheckpointEvery = -1
+	m := hnswManifest(8)
+	s := open(t, o)
+	c := create(t, s, "one", m)
+	put(t, c, 1, 0, 300)
+	model := map[int]int{}
+	for id := range 300 {
+		model[id] = 1
+	}
+	if err := c.checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	before := c.serving().header
+	if err := c.checkpoint(ctx); err != nil || c.serving().header.number != before.number {
+		t.Fatalf("checkpoint %d after %d where nothing has changed, %v", c.serving().header.number, before.number, err)
+	}
+	last := 0
+	if err := c.Optimize(ctx, func(done, total int) { last = done }); err != nil || last != 300 {
+		t.Fatalf("Optimize came to %d: %v", last, err)
+	}
+	if after := c.serving().header; after.number != before.number+1 || after.sequence != before.sequence {
+		t.Errorf("checkpoint %d of batch %d after Optimize, %d of %d before", after.number, after.sequence, before.number, before.sequence)
+	}
+	closeStore(t, s)
+	s = open(t, o)
+	defer closeStore(t, s)
+	c = reopen(t, s, "one", m)
+	if c.rebuilt || c.reinserted != 0 {
+		t.Errorf("rebuilt %t, %d inserted again", c.rebuilt, c.reinserted)
+	}
+	if err := expect(c, model); err != nil {
+		t.Error(err)
+	}
+}

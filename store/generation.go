@@ -28,6 +28,7 @@ type generation struct {
 	graph     index.Index
 	header    checkpointHeader // of the last committed checkpoint; guarded by Collection.checkpointMu
 	saved     *index.Saved     // what the engine knows of it; nil: nothing; likewise
+	improved  atomic.Bool      // the graph is another one than the checkpoint's, of the same points
 
 	use     sync.RWMutex // held for reading while a search is under way in it
 	retired bool         // guarded by use: its keys are going

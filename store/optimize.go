@@ -7,15 +7,10 @@ import (
 	"github.com/vecino-db/vecino/index"
 )
 
-// optimizer is an engine that can make a settled index better.
-type optimizer interface {
-	Optimize(ctx context.Context, progress func(done, total int)) error
-}
-
 // Optimize waits until the graph has what was put, lets it go of deleted
 // vectors, and improves it where its engine can. Searches and writes go on
-// beside it. Progress may be nil. When it ends early the collection is as good
-// as it was. Errors: those of Get.
+// beside it. A checkpoint keeps what was won. Progress may be nil. When it ends
+// early the collection is at least as good as it was. Errors: those of Get.
 func (c *Collection) Optimize(ctx context.Context, progress func(done, total int)) error {
 	if err := c.begin(); err != nil {
 		return err
@@ -34,15 +29,17 @@ func (c *Collection) Optimize(ctx context.Context, progress func(done, total int
 	if err := settle(ctx, g.graph); err != nil {
 		return fmt.Errorf("collection %q: optimize: %w", c.name, err)
 	}
+	// Whatever comes of it, the last checkpoint is of another graph.
+	g.improved.Store(true)
 	if x, ok := index.As[index.Compacter](g.graph); ok && (g.graph.Stats().Deleted > 0 || g.graph.Stats().Drifted) {
 		if err := x.Compact(ctx); err != nil {
 			return fmt.Errorf("collection %q: optimize: %w", c.name, err)
 		}
 	}
-	if x, ok := index.As[optimizer](g.graph); ok {
+	if x, ok := index.As[index.Optimizer](g.graph); ok {
 		if err := x.Optimize(ctx, progress); err != nil {
 			return fmt.Errorf("collection %q: optimize: %w", c.name, err)
 		}
 	}
-	return nil
+	return c.checkpoint(ctx)
 }

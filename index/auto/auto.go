@@ -60,6 +60,7 @@ var (
 	_ index.Index       = (*Index)(nil)
 	_ index.Incremental = (*Index)(nil)
 	_ index.Compacter   = (*Index)(nil)
+	_ index.Optimizer   = (*Index)(nil)
 	_ index.Settler     = (*Index)(nil)
 	_ io.Closer         = (*Index)(nil)
 )
@@ -199,12 +200,7 @@ func (x *Index) Optimize(ctx context.Context, progress func(done, total int)) er
 	if s.scan != nil {
 		return ctx.Err()
 	}
-	if o, ok := index.As[interface {
-		Optimize(ctx context.Context, progress func(done, total int)) error
-	}](s.graph); ok {
-		return o.Optimize(ctx, progress)
-	}
-	return ctx.Err()
+	return s.graph.Optimize(ctx, progress)
 }
 
 // Save writes the checkpoint of the engine that answers; see index.Index.
