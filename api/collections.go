@@ -18,34 +18,8 @@ import (
 // concurrent use; after the collection was dropped its calls fail with
 // store.ErrNotFound.
 type Collection struct {
-	stored   *store.Collection
-	manifest compat.Manifest
-	raw      *embed.Raw             // stamps vectors that clients bring
-	etag     atomic.Pointer[string] // replaced when evidence comes into the manifest
-	endpoint *endpointWatch         // nil: the model is no remote one
-	hold     *hold                  // keeps the encoder open; nil: there is none
-	encoding atomic.Pointer[encoding]
-}
-
-// encoding is what a collection does with texts. That of a remote model
-// changes with what its probes show.
-type encoding struct {
-	encoder embed.Encoder // nil: raw vectors, or there is a problem
-	problem error         // why texts can't be encoded although there is a model
-}
-
-// newCollection puts the parts together.
-func newCollection(stored *store.Collection, encoder embed.Encoder, problem error) (*Collection, error) {
-	m := stored.Manifest()
-	raw, err := embed.NewRaw(m)
-	if err != nil {
-		return nil, err
-	}
-	c := &Collection{stored: stored, manifest: m, raw: raw}
-	tag := manifestTag(m)
-	c.etag.Store(&tag)
-	c.encoding.Store(&encoding{encoder, problem})
-	return c, nil
+	stored *store.Collection
+	places atomic.Pointer[places]
 }
 
 // manifestTag is a strong entity tag: another manifest has another one.
@@ -65,40 +39,41 @@ func (c *Collection) Name() string { return c.stored.Name() }
 func (c *Collection) Manifest() compat.Manifest { return c.stored.Manifest() }
 
 // Fingerprint is the space of the serving generation.
-func (c *Collection) Fingerprint() compat.Fingerprint { return c.manifest.Space.Fingerprint() }
+func (c *Collection) Fingerprint() compat.Fingerprint { return c.serving().fingerprint() }
 
 // ETag is the entity tag of the manifest, quotation marks included.
-func (c *Collection) ETag() string { return *c.etag.Load() }
+func (c *Collection) ETag() string { return *c.serving().etag.Load() }
 
 // Problem is why texts can't be encoded although the collection has a model,
 // as a query by text would say it; nil when all is well.
 func (c *Collection) Problem() error {
-	problem := c.encoding.Load().problem
+	g := c.serving()
+	problem := g.encoding.Load().problem
 	if problem == nil {
 		return nil
 	}
-	return c.noEncoder(problem)
+	return c.noEncoder(g, problem)
 }
 
-// encode turns texts into vectors of the collection's space.
-func (c *Collection) encode(ctx context.Context, role embed.Role, texts []string) (embed.Encoded, error) {
-	now := c.encoding.Load()
+// encode turns texts into vectors of a generation's space.
+func (c *Collection) encode(ctx context.Context, g *generation, role embed.Role, texts []string) (embed.Encoded, error) {
+	now := g.encoding.Load()
 	if now.encoder == nil {
-		return embed.Encoded{}, c.noEncoder(now.problem)
+		return embed.Encoded{}, c.noEncoder(g, now.problem)
 	}
 	return now.encoder.Encode(ctx, role, texts)
 }
 
 // noEncoder says why texts can't be encoded.
-func (c *Collection) noEncoder(problem error) error {
+func (c *Collection) noEncoder(g *generation, problem error) error {
 	var mismatch *compat.MismatchError
-	model := c.manifest.Provenance.Model
+	model := g.manifest.Provenance.Model
 	switch {
 	case errors.As(problem, &mismatch):
 		return mismatch
 	case errors.Is(problem, compat.ErrProbe):
 		return &Error{Kind: KindConflict, Code: "encoder_changed", Detail: fmt.Sprintf("collection %q: %v", c.Name(), problem), Err: problem}
-	case problem != nil && c.endpoint != nil:
+	case problem != nil && g.endpoint != nil:
 		return &Error{
 			Kind: KindNotReady, Code: "endpoint_failed",
 			Detail: fmt.Sprintf("collection %q was made with %s, which could not be compared with its probes yet: %v", c.Name(), model, problem),
@@ -153,7 +128,7 @@ func (s *Service) Create(ctx context.Context, name string, w Wish) (c *Collectio
 	if err != nil {
 		return nil, err
 	}
-	if c, err = s.collectionWith(stored, encoder, nil); err != nil {
+	if c, err = s.created(stored, encoder); err != nil {
 		return nil, err
 	}
 	s.publish(name, c, nil)
@@ -161,15 +136,24 @@ func (s *Service) Create(ctx context.Context, name string, w Wish) (c *Collectio
 	return c, nil
 }
 
+// created is a collection that was just made.
+func (s *Service) created(stored *store.Collection, encoder *served) (*Collection, error) {
+	g, err := s.newGeneration(stored.Generation(), stored.Manifest(), encoder, nil)
+	if err != nil {
+		return nil, err
+	}
+	return newCollection(stored, g, nil)
+}
+
 // exists tells a wish for what is there already from a wish for something
 // else. A wish that nobody could fulfil fails as it would at creation: it must
 // not pass for what is there.
 func (s *Service) exists(ctx context.Context, have *Collection, w Wish) error {
-	want, err := s.wanted(ctx, have.manifest, w)
+	want, err := s.wanted(ctx, have.Manifest(), w)
 	if err != nil {
 		return err
 	}
-	mismatch := compat.NewMismatch(have.Name(), have.manifest, want, compat.Facts{})
+	mismatch := compat.NewMismatch(have.Name(), have.Manifest(), want, compat.Facts{})
 	if mismatch.Plan.Verdict > compat.VerdictSame {
 		e := alreadyExists(have.Name(), mismatch)
 		e.Detail = mismatch.Summary()
@@ -203,7 +187,9 @@ func (s *Service) Drop(ctx context.Context, name string) error {
 		return err
 	}
 	if c != nil {
-		c.hold.release()
+		for _, g := range c.now().each() {
+			g.hold.release()
+		}
 	}
 	s.logger.Info("collection deleted", "collection", name)
 	return nil
@@ -232,7 +218,7 @@ func (s *Service) Describe(ctx context.Context, c *Collection) (store.Descriptio
 // Diff compares a collection with what is wanted of it and plans the way, and
 // changes nothing.
 func (s *Service) Diff(ctx context.Context, c *Collection, w Wish) (*compat.MismatchError, error) {
-	want, err := s.wanted(ctx, c.manifest, w)
+	want, err := s.wanted(ctx, c.Manifest(), w)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +231,7 @@ func (s *Service) Diff(ctx context.Context, c *Collection, w Wish) (*compat.Mism
 	if err != nil {
 		return nil, err
 	}
-	return compat.NewMismatch(c.Name(), c.manifest, want, facts), nil
+	return compat.NewMismatch(c.Name(), c.Manifest(), want, facts), nil
 }
 
 // factsPage is how many documents are looked at together.

@@ -31,28 +31,28 @@ type endpointWatch struct {
 // checkEndpoint compares the model behind the endpoint with the collection's
 // probes. One that is another stops texts and writes; one that gives no answer
 // changes nothing for a collection that was compared before.
-func (s *Service) checkEndpoint(ctx context.Context, c *Collection) {
-	w := c.endpoint
+func (s *Service) checkEndpoint(ctx context.Context, c *Collection, g *generation) {
+	w := g.endpoint
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	asking, cancel := context.WithTimeout(ctx, endpointPatience)
 	defer cancel()
-	err := w.encoder.endpoint.Drift(asking, c.manifest.Evidence.Probes)
+	err := w.encoder.endpoint.Drift(asking, g.manifest.Evidence.Probes)
 	if errors.Is(err, compat.ErrNoProbes) {
 		err = nil
 	}
-	before := c.encoding.Load()
+	before := g.encoding.Load()
 	w.due = time.Now().Add(s.probeEvery)
-	log := s.logger.With("collection", c.Name(), "model", c.manifest.Provenance.Model)
+	log := s.logger.With("collection", c.Name(), "model", g.manifest.Provenance.Model)
 	switch {
 	case err == nil:
 		if before.encoder == nil {
 			log.Info("the model behind the endpoint is the collection's")
 		}
-		c.encoding.Store(&encoding{encoder: w.encoder})
+		g.encoding.Store(&encoding{encoder: w.encoder})
 	case errors.Is(err, compat.ErrProbe):
 		log.Error("another model stands behind the endpoint: texts and writes are refused", "error", err)
-		c.encoding.Store(&encoding{problem: err})
+		g.encoding.Store(&encoding{problem: err})
 		if s.cache != nil && before.encoder != nil {
 			// What came since the last comparison may be the other model's.
 			if err := s.cache.Clear(ctx); err != nil {
@@ -65,7 +65,7 @@ func (s *Service) checkEndpoint(ctx context.Context, c *Collection) {
 			log.Warn("the endpoint gave nothing to compare with the probes", "error", err)
 		}
 		if before.encoder == nil && !errors.Is(before.problem, compat.ErrProbe) {
-			c.encoding.Store(&encoding{problem: err})
+			g.encoding.Store(&encoding{problem: err})
 		}
 	}
 }
@@ -73,8 +73,10 @@ func (s *Service) checkEndpoint(ctx context.Context, c *Collection) {
 // refuseWrites stops writes into a collection behind whose endpoint another
 // model stands: vectors that a client brings may be that one's, too.
 func (c *Collection) refuseWrites() error {
-	if problem := c.Problem(); c.endpoint != nil && errors.Is(problem, compat.ErrProbe) {
-		return problem
+	for _, g := range c.now().each() {
+		if problem := g.encoding.Load().problem; g.endpoint != nil && errors.Is(problem, compat.ErrProbe) {
+			return c.noEncoder(g, problem)
+		}
 	}
 	return nil
 }
@@ -94,12 +96,12 @@ func (s *Service) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		for _, c := range s.remoteCollections() {
-			c.endpoint.mu.Lock()
-			due := !time.Now().Before(c.endpoint.due)
-			c.endpoint.mu.Unlock()
+		for _, r := range s.remoteGenerations() {
+			r.g.endpoint.mu.Lock()
+			due := !time.Now().Before(r.g.endpoint.due)
+			r.g.endpoint.mu.Unlock()
 			if due && ctx.Err() == nil {
-				s.checkEndpoint(ctx, c)
+				s.checkEndpoint(ctx, r.c, r.g)
 			}
 		}
 	}
@@ -109,8 +111,8 @@ func (s *Service) watch(ctx context.Context) {
 // outcome, but not long: an endpoint that is away delays no start.
 func (s *Service) checkEndpoints(ctx context.Context) {
 	var group sync.WaitGroup
-	for _, c := range s.remoteCollections() {
-		group.Go(func() { s.checkEndpoint(ctx, c) })
+	for _, r := range s.remoteGenerations() {
+		group.Go(func() { s.checkEndpoint(ctx, r.c, r.g) })
 	}
 	done := make(chan struct{})
 	s.watching.Go(func() { group.Wait(); close(done) })
@@ -121,14 +123,22 @@ func (s *Service) checkEndpoints(ctx context.Context) {
 	}
 }
 
-// remoteCollections are the collections whose model is behind an endpoint.
-func (s *Service) remoteCollections() []*Collection {
+// remoteGeneration is a generation whose model is behind an endpoint.
+type remoteGeneration struct {
+	c *Collection
+	g *generation
+}
+
+// remoteGenerations are those of all collections.
+func (s *Service) remoteGenerations() []remoteGeneration {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var list []*Collection
+	var list []remoteGeneration
 	for _, c := range s.collections {
-		if c.endpoint != nil {
-			list = append(list, c)
+		for _, g := range c.now().each() {
+			if g.endpoint != nil {
+				list = append(list, remoteGeneration{c, g})
+			}
 		}
 	}
 	return list
@@ -145,9 +155,10 @@ func (s *Service) probesFor(ctx context.Context, encoder *served) ([]compat.Prob
 	if encoder.endpoint == nil {
 		return probes, nil
 	}
-	for _, c := range s.remoteCollections() {
-		stored := c.manifest.Evidence.Probes
-		if !c.Fingerprint().Matches(encoder.Space().Fingerprint()) || len(stored) != len(probes) {
+	for _, r := range s.remoteGenerations() {
+		c, g := r.c, r.g
+		stored := g.manifest.Evidence.Probes
+		if !g.fingerprint().Matches(encoder.Space().Fingerprint()) || len(stored) != len(probes) {
 			continue
 		}
 		documents, queries := make([][]float32, len(probes)), make([][]float32, len(probes))
@@ -158,7 +169,7 @@ func (s *Service) probesFor(ctx context.Context, encoder *served) ([]compat.Prob
 		case err == nil:
 			return stored, nil
 		case errors.Is(err, compat.ErrProbe):
-			s.checkEndpoint(ctx, c)
+			s.checkEndpoint(ctx, c, g)
 			return nil, &Error{
 				Kind: KindConflict, Code: "encoder_changed", Err: err,
 				Detail: fmt.Sprintf("another model stands behind %q than when collection %q was made, and by their names the two can't be told apart", encoder.model, c.Name()),

@@ -224,7 +224,7 @@ func TestRemoteCache(t *testing.T) {
 	if n := e.sent("red bicycle"); n != 2 {
 		t.Errorf("the other model was asked %d times", n-1)
 	}
-	if err := c.endpoint.encoder.endpoint.Drift(t.Context(), c.Manifest().Evidence.Probes); err != nil {
+	if err := c.serving().endpoint.encoder.endpoint.Drift(t.Context(), c.Manifest().Evidence.Probes); err != nil {
 		t.Error(err)
 	}
 	shut(t, s)

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/index/filter"
 	"github.com/vecino-db/vecino/store"
 )
@@ -35,45 +37,127 @@ type Written struct {
 const maxBatchFloats = 32 << 20
 
 // Upsert stores the points, all or none. Of several with one id the last wins.
-func (c *Collection) Upsert(ctx context.Context, points []Point) (Written, error) {
-	var w Written
+// During a migration they go into both generations.
+func (c *Collection) Upsert(ctx context.Context, points []Point) (w Written, err error) {
 	if len(points) == 0 {
 		return w, nil
 	}
-	if n := len(points) * c.manifest.Space.Dimension; n > maxBatchFloats {
+	for range generationChanges {
+		w, err = c.upsert(ctx, c.now(), points)
+		if !errors.Is(err, index.ErrSpace) && !errors.Is(err, store.ErrStandby) || ctx.Err() != nil {
+			break
+		}
+	}
+	return w, err
+}
+
+// upsert stores points, encoded for the generations that p has.
+func (c *Collection) upsert(ctx context.Context, p *places, points []Point) (Written, error) {
+	var w Written
+	g := p.serving
+	if n := len(points) * g.manifest.Space.Dimension; n > maxBatchFloats {
 		return w, &Error{
 			Kind: KindTooLarge, Code: "batch_too_large",
-			Detail: fmt.Sprintf("%d points of %d dimensions are more than one request may bring", len(points), c.manifest.Space.Dimension),
-			Remedy: fmt.Sprintf("send at most %d points at once", maxBatchFloats/c.manifest.Space.Dimension),
+			Detail: fmt.Sprintf("%d points of %d dimensions are more than one request may bring", len(points), g.manifest.Space.Dimension),
+			Remedy: fmt.Sprintf("send at most %d points at once", maxBatchFloats/g.manifest.Space.Dimension),
 		}
 	}
 	if err := c.refuseWrites(); err != nil {
 		return w, err
 	}
-	encoded, err := c.encodePoints(ctx, points)
+	encoded, err := c.encodePoints(ctx, g, points)
 	if err != nil {
 		return w, err
 	}
-	vectors, err := c.batch(points, encoded.Vectors)
+	vectors, err := g.batch(points, encoded.Vectors)
 	if err != nil {
 		return w, err
 	}
 	docs := make([]store.Document, len(points))
 	texts := 0
-	for i, p := range points {
-		docs[i] = store.Document{ID: p.ID, Text: p.Text, HasText: p.HasText, Payload: p.Payload}
-		if p.Vector == nil {
+	for i, point := range points {
+		docs[i] = store.Document{ID: point.ID, Text: point.Text, HasText: point.HasText, Payload: point.Payload}
+		if point.Vector == nil {
 			w.Tokens += encoded.Tokens[texts]
 			if encoded.Truncated[texts] {
-				w.Truncated = append(w.Truncated, p.ID)
+				w.Truncated = append(w.Truncated, point.ID)
 			}
 			texts++
-		} else if !p.HasText {
-			docs[i].Text, docs[i].HasText = c.payloadText(p.Payload)
+		} else if !point.HasText {
+			docs[i].Text, docs[i].HasText = payloadText(g.manifest, point.Payload)
 		}
 	}
-	w.Sequence, err = c.stored.Put(ctx, docs, vectors)
+	other, err := c.other(ctx, p, docs)
+	if err != nil {
+		return w, err
+	}
+	w.Sequence, err = c.stored.PutBoth(ctx, docs, vectors, other)
 	return w, err
+}
+
+// other is what documents are in the standby's space. One that can't be had
+// now (no text, no tokens in it, an encoder that is away) is left out: the
+// store knows what a generation lacks, and the migration brings it in later.
+func (c *Collection) other(ctx context.Context, p *places, docs []store.Document) (store.Other, error) {
+	if p.standby == nil || p.derived {
+		return store.Other{}, nil
+	}
+	other := store.Other{Space: p.standby.fingerprint(), Rows: make([]int, len(docs))}
+	var texts []string
+	for i, d := range docs {
+		if other.Rows[i] = -1; d.HasText {
+			other.Rows[i] = len(texts)
+			texts = append(texts, d.Text)
+		}
+	}
+	if len(texts) == 0 {
+		return other, nil
+	}
+	vectors, rows, err := c.encodeSome(ctx, p.standby, texts)
+	if ctx.Err() != nil {
+		return store.Other{}, ctx.Err()
+	}
+	for i, row := range other.Rows {
+		switch {
+		case err != nil:
+			other.Rows[i] = -1
+		case row >= 0:
+			other.Rows[i] = rows[row]
+		}
+	}
+	other.Vectors = vectors
+	return other, nil
+}
+
+// encodeSome encodes texts as documents of a generation and gives for each its
+// row, or -1 where the encoder finds nothing in it.
+func (c *Collection) encodeSome(ctx context.Context, g *generation, texts []string) (v compat.Vectors, rows []int, err error) {
+	rows = make([]int, len(texts))
+	kept := make([]int, len(texts)) // indices of texts
+	for i := range kept {
+		kept[i] = i
+	}
+	for len(kept) > 0 {
+		batch := make([]string, len(kept))
+		for i, text := range kept {
+			batch[i] = texts[text]
+		}
+		encoded, err := c.encode(ctx, g, embed.RoleDocument, batch)
+		var refused *embed.TextError
+		if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(kept) {
+			rows[kept[refused.Index]] = -1
+			kept = slices.Delete(kept, refused.Index, refused.Index+1)
+			continue
+		}
+		if err != nil {
+			return compat.Vectors{}, nil, err
+		}
+		for row, text := range kept {
+			rows[text] = row
+		}
+		return encoded.Vectors, rows, nil
+	}
+	return compat.Vectors{}, rows, nil
 }
 
 // Settle waits until all that was stored before is linked into the graph. It
@@ -81,7 +165,7 @@ func (c *Collection) Upsert(ctx context.Context, points []Point) (Written, error
 func (c *Collection) Settle(ctx context.Context) error { return c.stored.Settle(ctx) }
 
 // encodePoints encodes the texts of the points that bring no vector, in order.
-func (c *Collection) encodePoints(ctx context.Context, points []Point) (embed.Encoded, error) {
+func (c *Collection) encodePoints(ctx context.Context, g *generation, points []Point) (embed.Encoded, error) {
 	var texts []string
 	var pointers []string
 	for _, p := range points {
@@ -92,7 +176,7 @@ func (c *Collection) encodePoints(ctx context.Context, points []Point) (embed.En
 	if len(texts) == 0 {
 		return embed.Encoded{}, nil
 	}
-	encoded, err := c.encode(ctx, embed.RoleDocument, texts)
+	encoded, err := c.encode(ctx, g, embed.RoleDocument, texts)
 	return encoded, textError(err, func(i int) string { return pointers[i] + "/text" })
 }
 
@@ -111,7 +195,7 @@ func textError(err error, pointer func(i int) string) error {
 
 // batch stamps the vectors that clients brought and puts them in order with
 // those that were encoded.
-func (c *Collection) batch(points []Point, encoded compat.Vectors) (compat.Vectors, error) {
+func (g *generation) batch(points []Point, encoded compat.Vectors) (compat.Vectors, error) {
 	if encoded.Len() == len(points) {
 		return encoded, nil
 	}
@@ -128,7 +212,7 @@ func (c *Collection) batch(points []Point, encoded compat.Vectors) (compat.Vecto
 		order[i] = encoded.Len() + len(rows)
 		rows, pointers = append(rows, p.Vector), append(pointers, p.Pointer+"/vector")
 	}
-	brought, err := c.raw.Stamp(rows)
+	brought, err := g.raw.Stamp(rows)
 	if err != nil {
 		return compat.Vectors{}, vectorErrors(err, pointers)
 	}
@@ -180,8 +264,8 @@ func vectorErrors(err error, pointers []string) error {
 
 // payloadText finds the text of a point that came with its vector, where the
 // manifest says that it lies.
-func (c *Collection) payloadText(payload json.RawMessage) (string, bool) {
-	field := c.manifest.Provenance.TextField
+func payloadText(m compat.Manifest, payload json.RawMessage) (string, bool) {
+	field := m.Provenance.TextField
 	if field == "" || len(payload) == 0 {
 		return "", false
 	}

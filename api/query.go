@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/vecino-db/vecino/compat"
@@ -34,12 +35,35 @@ type Answer struct {
 	Hits   []store.Hit // nearest first
 	Plan   index.Plan
 	Tokens int // that were encoded
+	// Generation answered, all of it; Fingerprint is its space, and ETag the
+	// entity tag of its manifest.
+	Generation  uint64
+	Fingerprint compat.Fingerprint
+	ETag        string
 }
 
-// Query answers one query.
-func (c *Collection) Query(ctx context.Context, q Query) (Answer, error) {
+// generationChanges bounds how often a call begins again because the
+// generations of the collection changed in the middle of it.
+const generationChanges = 8
+
+// Query answers one query. The generation that serves decides which encoder
+// the query goes through, and answers it, also where another one comes to
+// serve meanwhile.
+func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
+	for range generationChanges {
+		p := c.now()
+		a, err = c.queryIn(ctx, p, p.serving, q)
+		if !errors.Is(err, index.ErrSpace) || ctx.Err() != nil {
+			break
+		}
+	}
+	return a, err
+}
+
+// queryIn answers one query in a generation.
+func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Query) (Answer, error) {
 	var a Answer
-	vector, tokens, err := c.queryVector(ctx, q)
+	vector, tokens, err := c.queryVector(ctx, g, q)
 	if err != nil {
 		return a, err
 	}
@@ -50,21 +74,28 @@ func (c *Collection) Query(ctx context.Context, q Query) (Answer, error) {
 	if q.ID != nil {
 		search.Exclude = []store.ID{*q.ID}
 	}
+	if g != p.serving {
+		search.Generation = g.number
+	}
 	found, err := c.stored.Search(ctx, vector, search)
 	if err != nil {
 		return a, err
 	}
-	return Answer{Hits: found.Hits, Plan: found.Plan, Tokens: tokens}, nil
+	a = Answer{Hits: found.Hits, Plan: found.Plan, Tokens: tokens, Generation: found.Generation, Fingerprint: found.Fingerprint, ETag: *g.etag.Load()}
+	if other := p.of(found.Generation); other != nil {
+		a.ETag = *other.etag.Load()
+	}
+	return a, nil
 }
 
 // queryVector is what is searched with.
-func (c *Collection) queryVector(ctx context.Context, q Query) (v compat.Vectors, tokens int, err error) {
+func (c *Collection) queryVector(ctx context.Context, g *generation, q Query) (v compat.Vectors, tokens int, err error) {
 	switch {
 	case q.Text != nil:
 		if err := c.CheckModel(q.Model, q.Pointer+"/model"); err != nil {
 			return v, 0, err
 		}
-		encoded, err := c.encode(ctx, embed.RoleQuery, []string{*q.Text})
+		encoded, err := c.encode(ctx, g, embed.RoleQuery, []string{*q.Text})
 		if err != nil {
 			return v, 0, textError(err, func(int) string { return q.Pointer + "/text" })
 		}
@@ -73,7 +104,7 @@ func (c *Collection) queryVector(ctx context.Context, q Query) (v compat.Vectors
 		v, err = c.stored.Vector(ctx, *q.ID)
 		return v, 0, err
 	}
-	v, err = c.raw.Stamp([][]float32{q.Vector})
+	v, err = g.raw.Stamp([][]float32{q.Vector})
 	if err != nil {
 		err = vectorErrors(err, []string{q.Pointer})
 	}
@@ -83,12 +114,13 @@ func (c *Collection) queryVector(ctx context.Context, q Query) (v compat.Vectors
 // CheckModel refuses a text that is meant for another model than the
 // collection's: its caller expects other vectors than it would get.
 func (c *Collection) CheckModel(model, pointer string) error {
-	have := c.manifest.Provenance.Model
+	g := c.serving()
+	have := g.manifest.Provenance.Model
 	if model == "" || model == have {
 		return nil
 	}
 	if have == "" {
-		return c.noEncoder(nil)
+		return c.noEncoder(g, nil)
 	}
 	reason := fmt.Sprintf("the text is meant for %q, and collection %q encodes by %q", model, c.Name(), have)
 	return &Error{

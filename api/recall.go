@@ -47,8 +47,10 @@ func (c *Collection) recall(ctx context.Context, w RecallWish, progress func(don
 	if err := q.Validate(); err != nil {
 		return RecallResult{}, err
 	}
+	g := c.serving()
+	q.Generation = g.number
 	for _, one := range w.Queries {
-		v, _, err := c.queryVector(ctx, one)
+		v, _, err := c.queryVector(ctx, g, one)
 		if err != nil {
 			return RecallResult{}, err
 		}
@@ -62,13 +64,13 @@ func (c *Collection) recall(ctx context.Context, w RecallWish, progress func(don
 		Recall: r.Recall, Low: r.Low, High: r.High, K: r.K, Ef: r.Ef, Queries: r.Queries, Vectors: r.Vectors, Seconds: r.Took.Seconds(),
 	}
 	if w.Keep && r.Queries > 0 {
-		evidence := c.stored.Manifest().Evidence
-		evidence.Recall = &r.MeasuredRecall
-		if err := c.stored.SetEvidence(ctx, evidence); err != nil {
+		m := c.stored.Manifest()
+		m.Evidence.Recall = &r.MeasuredRecall
+		if err := c.stored.SetEvidenceOf(ctx, g.number, m.Evidence); err != nil {
 			return RecallResult{}, err
 		}
-		tag := manifestTag(c.stored.Manifest())
-		c.etag.Store(&tag)
+		tag := manifestTag(m)
+		g.etag.Store(&tag)
 		result.Kept = true
 	}
 	return result, nil

@@ -137,68 +137,56 @@ func (s *Service) Close(ctx context.Context) error {
 	return errors.Join(s.store.Close(ctx), s.encoders.Close())
 }
 
-// open gives a stored collection its encoder, or the reason why it has none.
-// A remote one is compared with its probes later.
+// open gives a stored collection the encoders of its generations, or the
+// reasons why it has none. A remote one is compared with its probes later.
 func (s *Service) open(ctx context.Context, name string, m compat.Manifest) (*Collection, error) {
-	encoder, problem := s.encoderOf(ctx, m)
-	if encoder != nil {
-		stored, err := s.store.OpenCollection(ctx, name, encoder.Space())
-		var mismatch *compat.MismatchError
-		switch {
-		case err == nil && encoder.endpoint != nil:
-			return s.collectionWith(stored, encoder, errUnchecked)
-		case err == nil:
-			problem = checkProbes(ctx, encoder.queue, m.Evidence.Probes)
-			if problem == nil {
-				return s.collectionWith(stored, encoder, nil)
-			}
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-		case errors.As(err, &mismatch):
-			problem = mismatch
-		default:
-			return nil, err
-		}
-		encoder.release()
-	}
 	stored, err := s.store.OpenCollection(ctx, name, m.Space)
 	if err != nil {
 		return nil, err
 	}
-	if problem != nil {
-		s.logger.Warn("collection opened without its encoder: it answers no texts", "collection", name, "model", m.Provenance.Model, "reason", problem.Error())
+	serving, err := s.reopen(ctx, name, stored.Generation(), stored.Manifest())
+	if err != nil {
+		return nil, err
 	}
-	return newCollection(stored, nil, problem)
+	info, ok := stored.Standby()
+	if !ok {
+		return newCollection(stored, serving, nil)
+	}
+	standby, err := s.reopen(ctx, name, info.Generation, info.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	return newCollection(stored, serving, standby)
 }
 
-// collectionWith puts a collection and its encoder together. With a problem,
-// which a remote model alone may have here, texts wait for it to go away.
-func (s *Service) collectionWith(stored *store.Collection, encoder *served, problem error) (*Collection, error) {
-	if encoder == nil {
-		return newCollection(stored, nil, problem)
-	}
-	own, err := s.encoders.forProbes(encoder, stored.Manifest().Evidence.Probes)
-	if err != nil {
-		return nil, err
-	}
-	if encoder.endpoint == nil {
-		c, err := newCollection(stored, own, problem)
-		if err == nil {
-			c.hold = encoder.hold
+// reopen gives a stored generation its encoder, which must be of its space and
+// come through its probes, or the reason why it has none.
+func (s *Service) reopen(ctx context.Context, name string, number uint64, m compat.Manifest) (*generation, error) {
+	encoder, problem := s.encoderOf(ctx, m)
+	if encoder != nil {
+		wanted := m
+		wanted.Space = encoder.Space()
+		mismatch := compat.NewMismatch(name, m, wanted, compat.Facts{})
+		switch {
+		case mismatch.Plan.Verdict > compat.VerdictTune:
+			problem = mismatch
+		case encoder.endpoint != nil:
+			return s.newGeneration(number, m, encoder, errUnchecked)
+		default:
+			problem = checkProbes(ctx, encoder.queue, m.Evidence.Probes)
+			if problem == nil {
+				return s.newGeneration(number, m, encoder, nil)
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 		}
-		return c, err
+		encoder.release()
 	}
-	c, err := newCollection(stored, nil, problem)
-	if err != nil {
-		return nil, err
+	if problem != nil {
+		s.logger.Warn("collection opened without its encoder: it answers no texts", "collection", name, "generation", number, "model", m.Provenance.Model, "reason", problem.Error())
 	}
-	c.hold = encoder.hold
-	c.endpoint = &endpointWatch{encoder: own, due: time.Now().Add(s.probeEvery)}
-	if problem == nil {
-		c.encoding.Store(&encoding{encoder: own})
-	}
-	return c, nil
+	return s.newGeneration(number, m, nil, problem)
 }
 
 // Collection finds a collection by name; store.ErrNotFound or store.ErrName

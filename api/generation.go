@@ -1,0 +1,121 @@
+package api
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/store"
+)
+
+// generation is one generation of a collection with its encoder. All but what
+// it does with texts stays as it was made.
+type generation struct {
+	number   uint64
+	manifest compat.Manifest
+	raw      *embed.Raw // stamps vectors that clients bring
+	etag     atomic.Pointer[string] // replaced when evidence comes into the manifest
+	endpoint *endpointWatch // nil: the model is no remote one
+	hold     *hold          // keeps the encoder open; nil: there is none
+	encoding atomic.Pointer[encoding]
+}
+
+// encoding is what a generation does with texts. That of a remote model
+// changes with what its probes show.
+type encoding struct {
+	encoder embed.Encoder // nil: raw vectors, or there is a problem
+	problem error         // why texts can't be encoded although there is a model
+}
+
+// newGeneration puts the parts together. With a problem, which a remote model
+// alone may have beside an encoder, texts wait for it to go away.
+func (s *Service) newGeneration(number uint64, m compat.Manifest, encoder *served, problem error) (*generation, error) {
+	raw, err := embed.NewRaw(m)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{number: number, manifest: m, raw: raw}
+	tag := manifestTag(m)
+	g.etag.Store(&tag)
+	if encoder == nil {
+		g.encoding.Store(&encoding{nil, problem})
+		return g, nil
+	}
+	own, err := s.encoders.forProbes(encoder, m.Evidence.Probes)
+	if err != nil {
+		return nil, err
+	}
+	g.hold = encoder.hold
+	if encoder.endpoint != nil {
+		g.endpoint = &endpointWatch{encoder: own, due: time.Now().Add(s.probeEvery)}
+	}
+	if problem == nil || encoder.endpoint == nil {
+		g.encoding.Store(&encoding{own, problem})
+	} else {
+		g.encoding.Store(&encoding{nil, problem})
+	}
+	return g, nil
+}
+
+// fingerprint is the space of its vectors.
+func (g *generation) fingerprint() compat.Fingerprint { return g.manifest.Space.Fingerprint() }
+
+// places are the generations of a collection: a change of them is another
+// value, so that who loads it once sees one state from beginning to end.
+type places struct {
+	serving *generation
+	standby *generation // nil: there is none
+	// derived: the store computes the standby's vectors from the serving ones.
+	derived bool
+}
+
+// newPlaces puts them together.
+func newPlaces(serving, standby *generation) (*places, error) {
+	p := &places{serving: serving, standby: standby}
+	if standby == nil {
+		return p, nil
+	}
+	d, err := compat.NewDerivation(serving.manifest, standby.manifest)
+	p.derived = d != nil
+	return p, err
+}
+
+// each is the generations that there are, the serving one first.
+func (p *places) each() []*generation {
+	if p.standby == nil {
+		return []*generation{p.serving}
+	}
+	return []*generation{p.serving, p.standby}
+}
+
+// of is the generation of a number, or nil.
+func (p *places) of(number uint64) *generation {
+	for _, g := range p.each() {
+		if g.number == number {
+			return g
+		}
+	}
+	return nil
+}
+
+// now is the generations of this moment.
+func (c *Collection) now() *places { return c.places.Load() }
+
+// serving is the generation that answers.
+func (c *Collection) serving() *generation { return c.now().serving }
+
+// arrange lets calls see other generations from now on.
+func (c *Collection) arrange(serving, standby *generation) error {
+	p, err := newPlaces(serving, standby)
+	if err == nil {
+		c.places.Store(p)
+	}
+	return err
+}
+
+// newCollection puts a stored collection and its generations together.
+func newCollection(stored *store.Collection, serving, standby *generation) (*Collection, error) {
+	c := &Collection{stored: stored}
+	return c, c.arrange(serving, standby)
+}
