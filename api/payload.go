@@ -9,6 +9,7 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/index/filter"
 	"github.com/vecino-db/vecino/store"
 )
@@ -65,13 +66,14 @@ func (c *Collection) EditPayloads(ctx context.Context, sel Selection, e PayloadE
 		}
 	}
 	for range maxEditRounds {
-		texts, vectors, tokens, err := c.changedTexts(ctx, ids, e)
+		g := c.serving()
+		texts, vectors, tokens, err := c.changedTexts(ctx, g, ids, e)
 		out.Tokens += tokens
 		if err != nil {
 			return out, err
 		}
 		out.Points, out.Sequence, err = c.stored.Edit(ctx, ids, vectors, func(d *store.Document) (int, error) {
-			encode, err := c.editPayload(d, e)
+			encode, err := g.editPayload(d, e)
 			if err != nil || !encode {
 				return -1, err
 			}
@@ -80,7 +82,7 @@ func (c *Collection) EditPayloads(ctx context.Context, sel Selection, e PayloadE
 			}
 			return -1, errMoreTexts
 		})
-		if !errors.Is(err, errMoreTexts) {
+		if !errors.Is(err, errMoreTexts) && !errors.Is(err, index.ErrSpace) {
 			return out, err
 		}
 	}
@@ -91,8 +93,8 @@ func (c *Collection) EditPayloads(ctx context.Context, sel Selection, e PayloadE
 }
 
 // changedTexts encodes the texts that an edit makes: their rows, by text.
-func (c *Collection) changedTexts(ctx context.Context, ids []store.ID, e PayloadEdit) (texts map[string]int, vectors compat.Vectors, tokens int, err error) {
-	if !c.follows() {
+func (c *Collection) changedTexts(ctx context.Context, g *generation, ids []store.ID, e PayloadEdit) (texts map[string]int, vectors compat.Vectors, tokens int, err error) {
+	if !g.follows() {
 		return nil, vectors, 0, nil
 	}
 	docs, err := c.stored.Get(ctx, ids, false)
@@ -102,7 +104,7 @@ func (c *Collection) changedTexts(ctx context.Context, ids []store.ID, e Payload
 	texts = map[string]int{}
 	var list []string
 	for i := range docs {
-		encode, err := c.editPayload(&docs[i].Document, e)
+		encode, err := g.editPayload(&docs[i].Document, e)
 		if err != nil {
 			return nil, vectors, 0, err
 		}
@@ -115,13 +117,13 @@ func (c *Collection) changedTexts(ctx context.Context, ids []store.ID, e Payload
 	if len(list) == 0 {
 		return texts, vectors, 0, nil
 	}
-	if n := len(list) * c.manifest.Space.Dimension; n > maxBatchFloats {
+	if n := len(list) * g.manifest.Space.Dimension; n > maxBatchFloats {
 		return nil, vectors, 0, &Error{
 			Kind: KindTooLarge, Code: "batch_too_large", Detail: fmt.Sprintf("the edit changes %d texts, more than one request may bring", len(list)),
-			Remedy: fmt.Sprintf("name at most %d points at once", maxBatchFloats/c.manifest.Space.Dimension),
+			Remedy: fmt.Sprintf("name at most %d points at once", maxBatchFloats/g.manifest.Space.Dimension),
 		}
 	}
-	encoded, err := c.encode(ctx, embed.RoleDocument, list)
+	encoded, err := c.encode(ctx, g, embed.RoleDocument, list)
 	if err != nil {
 		return nil, vectors, 0, textError(err, func(int) string { return "/payload" })
 	}
@@ -133,21 +135,21 @@ func (c *Collection) changedTexts(ctx context.Context, ids []store.ID, e Payload
 
 // follows reports whether the vector of a text that lies in the payload is the
 // collection's to make.
-func (c *Collection) follows() bool {
-	return c.manifest.Provenance.TextField != "" && c.manifest.Provenance.Model != ""
+func (g *generation) follows() bool {
+	return g.manifest.Provenance.TextField != "" && g.manifest.Provenance.Model != ""
 }
 
 // editPayload changes a document, and says whether its text has to be encoded.
-func (c *Collection) editPayload(d *store.Document, e PayloadEdit) (encode bool, err error) {
-	before, beforeHas := c.payloadText(d.Payload)
+func (g *generation) editPayload(d *store.Document, e PayloadEdit) (encode bool, err error) {
+	before, beforeHas := payloadText(g.manifest, d.Payload)
 	if d.Payload, err = e.apply(d.Payload); err != nil {
 		return false, err
 	}
-	if c.manifest.Provenance.TextField == "" || d.HasText != beforeHas || d.HasText && d.Text != before {
+	if g.manifest.Provenance.TextField == "" || d.HasText != beforeHas || d.HasText && d.Text != before {
 		return false, nil // the text lies elsewhere
 	}
-	after, afterHas := c.payloadText(d.Payload)
-	encode = c.follows() && beforeHas && afterHas && before != after
+	after, afterHas := payloadText(g.manifest, d.Payload)
+	encode = g.follows() && beforeHas && afterHas && before != after
 	d.Text, d.HasText = after, afterHas
 	return encode, nil
 }
