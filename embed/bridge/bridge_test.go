@@ -379,7 +379,7 @@ func TestNearest(t *testing.T) {
 				}
 			}
 			slices.SortStableFunc(want, func(a, b int) int { return cmp.Compare(score(b), score(a)) })
-			if got := c.nearest(query, but); !slices.Equal(got, want[:10]) {
+			if got := c.nearest(slices.Concat(v.Row(0), query), []int{-1, but})[1]; !slices.Equal(got, want[:10]) {
 				t.Errorf("seed %d: %q without %d: %v, want %v", seed, metric, but, got, want[:10])
 			}
 		}

@@ -30,8 +30,8 @@
 //	from, to                    pairs  orthogonal  linear  the kept one, stated  queries of people
 //	hash 512, hash 1024         3,600        .795    .773                  .786               .830
 //	hash 1024, hash 512         3,600        .817    .987                  .986               .989
-//	TinyBERT f32, its int8      5,400        .812    .856                  .863               .865
-//	TinyBERT int8, its f32      5,400        .814    .865                  .871               .862
+//	TinyBERT f32, its int8      5,400        .812    .856                  .862               .865
+//	TinyBERT int8, its f32      5,400        .814    .865                  .870               .862
 //	Model2Vec, hash 512         1,800        .148    .170               refused
 //	hash 512, Model2Vec         5,400        .070    .171               refused
 //	TinyBERT f32, hash 512      5,400        .025    .082               refused

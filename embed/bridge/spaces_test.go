@@ -141,9 +141,9 @@ func TestSpaces(t *testing.T) {
 		}
 		found := 0
 		for i := range queries {
-			truth := x.nearest(lost.Row(i), -1)
-			for _, row := range x.nearest(carried.Row(i), -1) {
-				if slices.Contains(truth, row) {
+			near := x.nearest(slices.Concat(lost.Row(i), carried.Row(i)), []int{-1, -1})
+			for _, row := range near[1] {
+				if slices.Contains(near[0], row) {
 					found++
 				}
 			}
