@@ -177,6 +177,12 @@ func alreadyExists(name string, cause error) *Error {
 func (s *Service) Drop(ctx context.Context, name string) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	if target := s.store.Resolve(name); target != name {
+		return &Error{
+			Kind: KindConflict, Code: "is_alias", Detail: fmt.Sprintf("%q is an alias of collection %q", name, target),
+			Remedy: fmt.Sprintf("delete collection %q by its own name, or remove the alias by POST /collections/aliases", target),
+		}
+	}
 	s.mu.Lock()
 	c, damage := s.collections[name], s.damaged[name]
 	delete(s.collections, name)

@@ -189,14 +189,15 @@ func (s *Service) reopen(ctx context.Context, name string, number uint64, m comp
 	return s.newGeneration(number, m, nil, problem)
 }
 
-// Collection finds a collection by name; store.ErrNotFound or store.ErrName
+// Collection finds a collection by its name or an alias; store.ErrNotFound or store.ErrName
 // when there is none.
 func (s *Service) Collection(name string) (*Collection, error) {
 	if !ValidName(name) {
 		return nil, badName(name)
 	}
+	target := s.store.Resolve(name)
 	s.mu.RLock()
-	c, damage := s.collections[name], s.damaged[name]
+	c, damage := s.collections[target], s.damaged[target]
 	s.mu.RUnlock()
 	if damage != nil {
 		return nil, damage

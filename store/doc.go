@@ -9,9 +9,11 @@
 //     all. An error of the disk is never acknowledged; after one, nothing more
 //     is written until the store is opened again (ErrFailed), or the process
 //     ends, because Pebble is crash-only (see engineLogger).
+//
 //   - No vector enters or answers a query unless it is of the collection's
 //     space: only gate.go gives a *Collection away, after comparing manifests,
 //     and every Put and Search compares the fingerprint of its batch.
+//
 //   - Damage is not silent. Blocks are checksummed by Pebble. What checksums
 //     can't see (a lost file, a manifest or log that ends early) shows when a
 //     collection is opened: each batch commits the count and an
@@ -21,6 +23,7 @@
 //     when it was last known to be on the disk. Writes that were lost from the
 //     end of the log since that file was written can't be told from writes
 //     that never happened.
+//
 //   - The index can always be had back: it is loaded from its last checkpoint
 //     plus the log behind it, or built anew from the stored vectors when the
 //     checkpoint can't be read.
@@ -62,6 +65,7 @@
 //
 //	01 'f'           format: "vecino store\n" and the format number
 //	01 'c'           catalog: changes, next collection number (JSON)
+//	01 'a'           the collections that aliases mean (JSON)
 //	02 name          collection: number, generations, creation (JSON)
 //	03 c             a dropped collection's name and time (JSON)
 //	04 c g           generation: creation and manifest (canonical encoding)

@@ -41,6 +41,8 @@ var (
 	// ErrDocument: a document is refused: its text is not UTF-8, its payload is
 	// no JSON object, or it is too large.
 	ErrDocument = errors.New("invalid document")
+	// ErrAlias: there is no such alias.
+	ErrAlias = errors.New("no such alias")
 	// ErrPayloadIndex: a payload index can't be made as it is asked for.
 	ErrPayloadIndex = errors.New("invalid payload index")
 	// ErrBatch: the documents and vectors of a batch differ in number, or the

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -223,6 +224,9 @@ func (s *Store) mayCreate(ctx context.Context, name string) (catalogRecord, erro
 	if _, ok := s.collections[name]; ok {
 		return catalogRecord{}, fmt.Errorf("%w: %q; open it, or drop it first", ErrExists, name)
 	}
+	if c, ok := s.aliases[name]; ok {
+		return catalogRecord{}, fmt.Errorf("%w: %q is an alias of %q; choose another name, or remove the alias first", ErrExists, name, c)
+	}
 	if s.catalog.Next == 1<<32-1 {
 		return catalogRecord{}, fmt.Errorf("%w: every collection number was used; begin a new data directory", ErrFull)
 	}
@@ -327,11 +331,11 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 		x.leave()
 	}
 	s.mu.RLock()
-	catalog := s.catalog
+	catalog, aliases := s.catalog, s.aliases.without(name)
 	s.mu.RUnlock()
 	catalog.Changes++
 	err = s.change(catalog, func(batch *pebble.Batch) error {
-		if err := batch.Delete(catalogKey(name), nil); err != nil {
+		if err := errors.Join(batch.Delete(catalogKey(name), nil), setJSON(batch, keyAliases, aliases)); err != nil {
 			return err
 		}
 		if err := removeKeys(batch, c.number); err != nil {
@@ -343,7 +347,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 		return fmt.Errorf("drop collection %q: %w", name, err)
 	}
 	s.mu.Lock()
-	s.catalog = catalog
+	s.catalog, s.aliases = catalog, aliases
 	delete(s.collections, name)
 	s.mu.Unlock()
 	s.tryMarks()

@@ -51,6 +51,9 @@ func (s *Store) recover(ctx context.Context, created bool) error {
 	if err != nil {
 		return readError("", "catalog", err)
 	}
+	if err := s.readAliases(); err != nil {
+		return readError("", "aliases", err)
+	}
 	if err := s.checkMarks(high); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type Store struct {
 	closed      bool
 	catalog     catalogRecord
 	collections map[string]*Collection
+	aliases     aliasRecord // replaced whole
 
 	checkpoints *queue // of collections that are due
 	compactions *queue // of collections whose graphs are crowded

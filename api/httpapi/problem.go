@@ -168,6 +168,7 @@ var sentinels = []struct {
 	{store.ErrName, http.StatusUnprocessableEntity, "bad_collection_name", ""},
 	{store.ErrID, http.StatusBadRequest, "bad_id", "ids are unsigned integers or strings of 1 to 512 bytes"},
 	{store.ErrDocument, http.StatusUnprocessableEntity, "bad_document", ""},
+	{store.ErrAlias, http.StatusNotFound, "alias_not_found", "GET /aliases lists those there are"},
 	{store.ErrPayloadIndex, http.StatusUnprocessableEntity, "bad_payload_index", ""},
 	{store.ErrBatch, http.StatusRequestEntityTooLarge, "batch_too_large", "send fewer points at once"},
 	{store.ErrDiskFull, http.StatusInsufficientStorage, "disk_full", "free some space; nothing was written"},
