@@ -64,6 +64,16 @@ func (c *Collection) encode(ctx context.Context, g *generation, role embed.Role,
 	return now.encoder.Encode(ctx, role, texts)
 }
 
+// TakesTexts says why the collection can encode no texts, and never will; nil
+// when it can, or will again.
+func (c *Collection) TakesTexts() error {
+	g := c.serving()
+	if now := g.encoding.Load(); now.encoder == nil && now.problem == nil {
+		return c.noEncoder(g, nil)
+	}
+	return nil
+}
+
 // noEncoder says why texts can't be encoded.
 func (c *Collection) noEncoder(g *generation, problem error) error {
 	var mismatch *compat.MismatchError

@@ -30,7 +30,7 @@ const (
 // Job is work that goes on when the request that began it has been answered.
 type Job struct {
 	ID         string          `json:"id"`
-	Kind       string          `json:"kind"` // "optimize", "recall"
+	Kind       string          `json:"kind"` // "optimize", "recall", "ingest"
 	Collection string          `json:"collection"`
 	State      JobState        `json:"state"`
 	Done       int             `json:"done"`            // of Total, in the job's own unit
@@ -115,9 +115,6 @@ func (j *jobs) keep(ctx context.Context, number uint64, job Job) {
 func (j *jobs) start(kind, collection string, run func(ctx context.Context, progress func(done, total int)) (result any, err error)) (Job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.ctx.Err() != nil {
-		return Job{}, store.ErrClosed
-	}
 	for number := range j.cancel {
 		if have := j.list[number]; have.Kind == kind && have.Collection == collection {
 			return Job{}, &Error{
@@ -126,14 +123,10 @@ func (j *jobs) start(kind, collection string, run func(ctx context.Context, prog
 			}
 		}
 	}
-	if len(j.cancel) >= runningJobs {
-		return Job{}, &Error{Kind: KindOverloaded, Code: "too_many_jobs", Detail: fmt.Sprintf("%d jobs are running", len(j.cancel)), Remedy: "wait for one of them; GET /jobs lists them", RetryAfter: 10 * time.Second}
+	number, job, ctx, err := j.enterLocked(kind, collection)
+	if err != nil {
+		return Job{}, err
 	}
-	number := j.next
-	j.next++
-	job := &Job{ID: strconv.FormatUint(number, 10), Kind: kind, Collection: collection, State: JobRunning, Started: time.Now().UTC()}
-	ctx, cancel := context.WithCancelCause(j.ctx)
-	j.list[number], j.cancel[number] = job, cancel
 	j.keep(ctx, number, *job)
 	j.work.Go(func() {
 		result, err := run(ctx, func(done, total int) {
@@ -141,10 +134,28 @@ func (j *jobs) start(kind, collection string, run func(ctx context.Context, prog
 			defer j.mu.Unlock()
 			job.Done, job.Total = done, total
 		})
+		if err != nil {
+			result = nil
+		}
 		j.finish(ctx, number, result, err)
-		cancel(nil)
 	})
 	return *job, nil
+}
+
+// enterLocked puts a job on the list. finish must follow.
+func (j *jobs) enterLocked(kind, collection string) (number uint64, job *Job, ctx context.Context, err error) {
+	if j.ctx.Err() != nil {
+		return 0, nil, nil, store.ErrClosed
+	}
+	if len(j.cancel) >= runningJobs {
+		return 0, nil, nil, &Error{Kind: KindOverloaded, Code: "too_many_jobs", Detail: fmt.Sprintf("%d jobs are running", len(j.cancel)), Remedy: "wait for one of them; GET /jobs lists them", RetryAfter: 10 * time.Second}
+	}
+	number = j.next
+	j.next++
+	job = &Job{ID: strconv.FormatUint(number, 10), Kind: kind, Collection: collection, State: JobRunning, Started: time.Now().UTC()}
+	ctx, cancel := context.WithCancelCause(j.ctx)
+	j.list[number], j.cancel[number] = job, cancel
+	return number, job, ctx, nil
 }
 
 // finish notes how a job ended.
@@ -152,17 +163,23 @@ func (j *jobs) finish(ctx context.Context, number uint64, result any, err error)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	job := j.list[number]
+	cause := context.Cause(ctx)
+	j.cancel[number](nil)
 	delete(j.cancel, number)
 	now := time.Now().UTC()
 	job.Finished = &now
-	if err == nil {
-		job.Result, err = json.Marshal(result)
+	if result != nil {
+		if data, failed := json.Marshal(result); failed == nil {
+			job.Result = data
+		}
 	}
 	switch {
 	case err == nil:
 		job.State, job.Done = JobDone, max(job.Done, job.Total)
-	case errors.Is(context.Cause(ctx), errJobCanceled):
+	case errors.Is(cause, errJobCanceled):
 		job.State = JobCanceled
+	case errors.Is(err, errClientLeft):
+		job.State, job.Error = JobInterrupted, err.Error()
 	case j.ctx.Err() != nil:
 		job.State, job.Error = JobInterrupted, "the server stopped before its end; start it again"
 	default:

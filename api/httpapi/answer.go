@@ -31,6 +31,8 @@ type answer struct {
 	text  []byte
 	media string // of text
 
+	streamed bool // it was written already
+
 	fingerprint string // the space of vectors that belong to no collection
 }
 

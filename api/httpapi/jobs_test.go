@@ -27,7 +27,7 @@ func (s *server) vectorsOf(name, index string, n, dim int) {
 // ended waits for a job.
 func (s *server) ended(id string) reply {
 	s.t.Helper()
-	for range 1000 {
+	for range 6000 {
 		r := s.must(200, "GET", "/jobs/"+id, nil)
 		if r.at(s.t, "result", "state") != "running" {
 			return r
@@ -40,11 +40,11 @@ func (s *server) ended(id string) reply {
 
 func TestRecall(t *testing.T) {
 	s := start(t, t.TempDir())
-	s.vectorsOf("r", `{"encoding":"lvq4x8"}`, 3000, 8)
+	s.vectorsOf("r", `{"encoding":"lvq4x8"}`, 1500, 8)
 	before := s.must(200, "GET", "/collections/r/manifest", nil)
 	r := s.must(200, "POST", "/collections/r/recall", `{"k":10,"sample":50,"keep":true}`)
 	recall, low, high := r.at(t, "result", "recall").(float64), r.at(t, "result", "low").(float64), r.at(t, "result", "high").(float64)
-	if recall < 0.8 || recall > 1 || low > recall || high < recall || r.at(t, "result", "vectors") != 3000.0 || r.at(t, "result", "queries") != 50.0 {
+	if recall < 0.8 || recall > 1 || low > recall || high < recall || r.at(t, "result", "vectors") != 1500.0 || r.at(t, "result", "queries") != 50.0 {
 		t.Errorf("%s", r.body)
 	}
 	after := s.must(200, "GET", "/collections/r/manifest", nil)
@@ -75,8 +75,8 @@ func TestRecall(t *testing.T) {
 func TestJobs(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
-	s.vectorsOf("j", `{}`, 4000, 8)
-	ids := make([]int, 2000)
+	s.vectorsOf("j", `{}`, 2000, 8)
+	ids := make([]int, 500)
 	for i := range ids {
 		ids[i] = 2 * i
 	}
@@ -94,7 +94,7 @@ func TestJobs(t *testing.T) {
 
 	// A job that takes its time: every vector is compared with thousands of
 	// queries.
-	wish := `{"sample":2000,"k":1000}`
+	wish := `{"sample":1500,"k":1000}`
 	r = s.must(200, "POST", "/collections/j/recall?wait=false", wish)
 	long := r.at(t, "result", "job", "id").(string)
 	s.must(409, "POST", "/collections/j/recall?wait=false", wish)

@@ -42,25 +42,30 @@ func (u *upsert) list(r *strictjson.Reader) error {
 		if i >= maxPoints {
 			return r.Fail("more than %d points in one request", maxPoints)
 		}
-		p := api.Point{Pointer: r.Pointer()}
-		found := false
-		err := fields(r, map[string]func() error{
-			"id":      func() error { found = true; return into(&p.ID, func() (store.ID, error) { return id(r) })() },
-			"text":    func() error { return u.text(r, &p) },
-			"vector":  func() error { return u.vector(r, &p) },
-			"payload": into(&p.Payload, func() (json.RawMessage, error) { return payload(r) }),
-		})
-		switch {
-		case err != nil:
-			return err
-		case !found:
-			return r.Fail("the point has no id")
-		case p.Vector == nil && !p.HasText:
-			return r.Fail("the point has neither a text nor a vector")
-		}
-		u.points = append(u.points, p)
-		return nil
+		return u.point(r)
 	})
+}
+
+// point reads one.
+func (u *upsert) point(r *strictjson.Reader) error {
+	p := api.Point{Pointer: r.Pointer()}
+	found := false
+	err := fields(r, map[string]func() error{
+		"id":      func() error { found = true; return into(&p.ID, func() (store.ID, error) { return id(r) })() },
+		"text":    func() error { return u.text(r, &p) },
+		"vector":  func() error { return u.vector(r, &p) },
+		"payload": into(&p.Payload, func() (json.RawMessage, error) { return payload(r) }),
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return r.Fail("the point has no id")
+	case p.Vector == nil && !p.HasText:
+		return r.Fail("the point has neither a text nor a vector")
+	}
+	u.points = append(u.points, p)
+	return nil
 }
 
 // text reads a point's text.

@@ -61,6 +61,8 @@ type call struct {
 	path       map[string]string // parameters, unescaped
 	body       []byte            // decompressed; nil for operations without one
 	collection *api.Collection   // of the path, or the one just created
+
+	writer http.ResponseWriter // of streams, which write their answers themselves
 }
 
 // handler answers one operation.
@@ -82,7 +84,7 @@ func handlers() map[string]handler {
 		"queryPoints": (*Server).queryPoints, "queryBatchPoints": (*Server).queryBatchPoints,
 		"searchPoints": (*Server).searchPoints, "searchBatchPoints": (*Server).searchBatchPoints,
 		"listJobs": (*Server).listJobs, "getJob": (*Server).getJob, "deleteJob": (*Server).deleteJob,
-		"optimizeCollection": (*Server).optimize, "measureRecall": (*Server).recall,
+		"ingest": (*Server).ingest, "optimizeCollection": (*Server).optimize, "measureRecall": (*Server).recall,
 		"createEmbeddings": (*Server).createEmbeddings, "listModels": (*Server).listModels, "getModel": (*Server).getModel,
 	}
 }
@@ -154,6 +156,9 @@ func (s *Server) answer(ec echo.Context, op operation, h handler, started time.T
 	w, r := ec.Response(), ec.Request()
 	c := &call{operation: op, request: r}
 	a, err := s.run(ec, c, h)
+	if a.streamed {
+		return http.StatusOK
+	}
 	if c.collection != nil {
 		w.Header().Set(headerFingerprint, c.collection.Fingerprint().String())
 		w.Header().Set("ETag", c.collection.ETag())
@@ -185,7 +190,9 @@ func (s *Server) run(ec echo.Context, c *call, h handler) (answer, error) {
 	if err := s.resolve(c); err != nil {
 		return answer{}, err
 	}
-	if c.operation.hasBody() {
+	if c.operation.streamed {
+		c.writer = ec.Response()
+	} else if c.operation.hasBody() {
 		if err := s.readBody(ec.Response(), c); err != nil {
 			return answer{}, err
 		}

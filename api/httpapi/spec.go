@@ -23,10 +23,15 @@ type operation struct {
 	route *routers.Route
 	// schemaBody: the body is checked against its schema before it is decoded.
 	schemaBody bool
+	// streamed: the handler reads the body and writes the answer itself.
+	streamed bool
 }
 
 // byHand marks operations whose decoder alone checks the body.
 const byHand = "x-decoded-by-hand"
+
+// asStream marks operations that read and write streams.
+const asStream = "x-streamed"
 
 // loadSpec reads the document.
 func loadSpec() ([]operation, error) {
@@ -45,8 +50,9 @@ func loadSpec() ([]operation, error) {
 				return nil, fmt.Errorf("openapi.yaml: %s %s has no operationId", method, path)
 			}
 			_, hand := op.Extensions[byHand]
+			_, stream := op.Extensions[asStream]
 			operations = append(operations, operation{
-				id: op.OperationID, path: path, schemaBody: op.RequestBody != nil && !hand,
+				id: op.OperationID, path: path, schemaBody: op.RequestBody != nil && !hand && !stream, streamed: stream,
 				route: &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op},
 			})
 		}
