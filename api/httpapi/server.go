@@ -78,6 +78,7 @@ func handlers() map[string]handler {
 		"getManifest": (*Server).getManifest, "diffManifest": (*Server).diffManifest,
 		"upsertPoints": (*Server).upsertPoints, "getPoints": (*Server).getPoints, "getPoint": (*Server).getPoint,
 		"deletePoints": (*Server).deletePoints, "countPoints": (*Server).countPoints, "scrollPoints": (*Server).scrollPoints,
+		"queryGroups":   (*Server).queryGroups,
 		"updateAliases": (*Server).updateAliases, "listAliases": (*Server).listAliases, "collectionAliases": (*Server).collectionAliases,
 		"setPayload": (*Server).setPayload, "overwritePayload": (*Server).overwritePayload, "deletePayload": (*Server).deletePayload, "clearPayload": (*Server).clearPayload,
 		"createPayloadIndex": (*Server).createPayloadIndex, "deletePayloadIndex": (*Server).deletePayloadIndex,

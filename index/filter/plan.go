@@ -53,3 +53,14 @@ func (c *hasID) list() []any {
 	}
 	return ids
 }
+
+// All is the filter that wants each of some filters; nil ones want nothing.
+func All(filters ...*Filter) *Filter {
+	all := &Filter{}
+	for _, f := range filters {
+		if f != nil {
+			all.must = append(all.must, f)
+		}
+	}
+	return all
+}

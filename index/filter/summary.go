@@ -154,3 +154,14 @@ func distinct[T interface {
 	slices.Sort(list)
 	return slices.Compact(list)
 }
+
+// Values calls f for the values that the path names in a payload, those of an
+// array one by one.
+func (p Path) Values(payload map[string]any, f func(value any)) {
+	p.steps.any(payload, func(value any) bool {
+		return anyElement(value, func(e any) bool {
+			f(e)
+			return false
+		})
+	})
+}
