@@ -41,7 +41,7 @@ type Built struct {
 const insertBatch = 256
 
 // NewBuilt builds an index of all vectors, ordinal i for vector i. report is
-// told how many are in.
+// told how many are in, from all building threads.
 func (d *Data) NewBuilt(ctx context.Context, e Engine, report func(done int)) (*Built, error) {
 	before := settled()
 	c := startClock()
