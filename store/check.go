@@ -58,7 +58,7 @@ func Check(ctx context.Context, o Options) ([]Checked, error) {
 	o = o.withDefaults()
 	o.Create, o.readOnly = false, true
 	o.Logger = slog.New(slog.DiscardHandler) // what it has to say is in the answer
-	s := &Store{options: o, fs: o.FS, log: o.Logger, collections: map[string]*Collection{}, checkpoints: newQueue(), compactions: newQueue()}
+	s := newStore(o)
 	if _, err := s.openEngine(); err != nil {
 		return nil, err
 	}

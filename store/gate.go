@@ -324,12 +324,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	gone := fmt.Errorf("%w: %q was dropped", ErrNotFound, name)
-	c.finish(gone)
-	ended := c.endGraphs()
-	for _, x := range c.payload.all() { // no operation is under way that could change the list
-		x.leave()
-	}
+	ended := c.retireAll(fmt.Errorf("%w: %q was dropped", ErrNotFound, name))
 	s.mu.RLock()
 	catalog, aliases := s.catalog, s.aliases.without(name)
 	s.mu.RUnlock()

@@ -68,10 +68,19 @@ type SnapshotInfo struct {
 	Points      int                `json:"points"`
 	Sequence    uint64             `json:"sequence"` // of the last change that is in it
 	CreatedAt   time.Time          `json:"created_at"`
+	// PayloadIndexes are made again, from the payloads.
+	PayloadIndexes []IndexedField `json:"payload_indexes,omitempty"`
 	// Manifest is beside the JSON in the file.
 	Manifest compat.Manifest `json:"-"`
 	// Digest is the SHA-256 in the end frame, which names the snapshot.
 	Digest [sha256.Size]byte `json:"-"`
+}
+
+// IndexedField is a payload index that a snapshot knows of: see PayloadIndex.
+type IndexedField struct {
+	Field  string          `json:"field"`
+	Type   PayloadType     `json:"type"`
+	Params json.RawMessage `json:"params,omitempty"`
 }
 
 // wrongSnapshot is shorthand for what a reader finds.
@@ -208,7 +217,14 @@ func decodeHeadFrame(payload []byte) (SnapshotInfo, error) {
 	if err := i.Manifest.Validate(); err != nil {
 		return i, wrongSnapshot("its manifest: %w", err)
 	}
+	for _, f := range i.PayloadIndexes {
+		if _, err := newPayloadIndex(0, payloadRecord{Field: f.Field, Type: f.Type}); err != nil || f.Type.kind() == 0 {
+			return i, wrongSnapshot("its payload index of %.80q can't be made: %v", f.Field, err)
+		}
+	}
 	switch space := i.Manifest.Space; {
+	case len(i.PayloadIndexes) > maxPayloadIndexes:
+		return i, wrongSnapshot("it has %d payload indexes, over %d", len(i.PayloadIndexes), maxPayloadIndexes)
 	case !space.Fingerprint().Matches(i.Fingerprint) || space.Dimension != i.Dimension:
 		return i, wrongSnapshot("its manifest is of another space than its head says")
 	case checkName(i.Collection) != nil || i.Points < 0:

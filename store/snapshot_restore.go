@@ -114,6 +114,11 @@ func nameUnless(replace bool, name string) string {
 // fillFrom puts the points of a snapshot that was verified before; it must be
 // the same one.
 func (c *Collection) fillFrom(ctx context.Context, r io.Reader, verified SnapshotInfo) error {
+	for _, f := range verified.PayloadIndexes {
+		if err := c.CreatePayloadIndex(ctx, f.Field, f.Type, f.Params); err != nil {
+			return err
+		}
+	}
 	info, err := readSnapshot(ctx, r, func(docs []Document, v compat.Vectors) error {
 		_, err := c.Put(ctx, docs, v)
 		return err
@@ -144,8 +149,7 @@ func (s *Store) name(ctx context.Context, c *Collection, record collectionRecord
 	}
 	var ended error
 	if old != nil {
-		old.finish(fmt.Errorf("%w: %q was replaced by a snapshot", ErrNotFound, c.name))
-		ended = old.endGraphs()
+		ended = old.retireAll(fmt.Errorf("%w: %q was replaced by a snapshot", ErrNotFound, c.name))
 	}
 	catalog.Changes++
 	err = s.change(catalog, func(batch *pebble.Batch) error {
@@ -166,6 +170,17 @@ func (s *Store) name(ctx context.Context, c *Collection, record collectionRecord
 	return ended
 }
 
+// retireAll waits for what is under way in a collection, lets nothing begin any
+// more, and ends what goes on in its background.
+func (c *Collection) retireAll(why error) error {
+	c.finish(why)
+	err := c.endGraphs()
+	for _, x := range c.payload.all() { // no operation is under way that could change the list
+		x.leave()
+	}
+	return err
+}
+
 // removeKeys removes everything of a collection but its name.
 func removeKeys(batch *pebble.Batch, number collectionNumber) error {
 	for _, family := range collectionFamilies {
@@ -179,8 +194,7 @@ func removeKeys(batch *pebble.Batch, number collectionNumber) error {
 
 // discard removes a collection that got no name.
 func (s *Store) discard(c *Collection) error {
-	c.finish(fmt.Errorf("%w: %q was not restored", ErrNotFound, c.name))
-	err := c.endGraphs()
+	err := c.retireAll(fmt.Errorf("%w: %q was not restored", ErrNotFound, c.name))
 	if s.failed() != nil {
 		return err // the next start removes it
 	}

@@ -61,6 +61,9 @@ func TestSnapshotRoundTrip(t *testing.T) {
 			if _, err := c.Put(t.Context(), []Document{{ID: text}}, stamp(t, m, vectorOf(7, 7, 8))); err != nil {
 				t.Fatal(err)
 			}
+			if err := c.CreatePayloadIndex(t.Context(), "even", PayloadBool, nil); err != nil {
+				t.Fatal(err)
+			}
 			data, info := writtenSnapshot(t, c)
 			if info.Points != 400 || info.Collection != "one" || info.Dimension != 8 {
 				t.Errorf("%+v", info)
@@ -83,6 +86,12 @@ func TestSnapshotRoundTrip(t *testing.T) {
 				r := reopen(t, other, as, m)
 				if r.rebuilt {
 					t.Error("a restored graph has no checkpoint")
+				}
+				if err := r.AwaitPayloadIndexes(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if x := r.PayloadIndexes(); len(x) != 1 || x[0].Field != "even" || x[0].Type != PayloadBool || !x[0].Ready || x[0].Points != 399 {
+					t.Errorf("payload indexes %+v", x)
 				}
 				found, err := r.Get(t.Context(), []ID{text}, true)
 				if err != nil || len(found) != 1 || found[0].HasText || !slices.Equal(found[0].Vector, vectorOf(7, 7, 8)) {
@@ -350,9 +359,13 @@ func TestHostileSnapshots(t *testing.T) {
 		"another dimension":         sealedSnapshot(t, 1, "HP", headWith(func(i *SnapshotInfo) { i.Points, i.Dimension = 1, 9 }), a),
 		"a name that is none":       sealedSnapshot(t, 1, "HP", headWith(func(i *SnapshotInfo) { i.Points, i.Collection = 1, "../../etc" }), a),
 		"a negative number":         sealedSnapshot(t, 0, "H", headWith(func(i *SnapshotInfo) { i.Points = -1 })),
-		"a head that is cut":        sealedSnapshot(t, 0, "H", head[:10]),
-		"no manifest":               sealedSnapshot(t, 0, "H", appendCounted(nil, mustJSON(t, info))),
-		"an unknown member":         sealedSnapshot(t, 0, "H", appendCounted(nil, []byte(`{"x":1}`))),
+		"an unknown index":          sealedSnapshot(t, 0, "H", headWith(func(i *SnapshotInfo) { i.Points, i.PayloadIndexes = 0, []IndexedField{{Field: "a", Type: "geo"}} })),
+		"a field that is none": sealedSnapshot(t, 0, "H", headWith(func(i *SnapshotInfo) {
+			i.Points, i.PayloadIndexes = 0, []IndexedField{{Field: "a..b", Type: PayloadBool}}
+		})),
+		"a head that is cut": sealedSnapshot(t, 0, "H", head[:10]),
+		"no manifest":        sealedSnapshot(t, 0, "H", appendCounted(nil, mustJSON(t, info))),
+		"an unknown member":  sealedSnapshot(t, 0, "H", appendCounted(nil, []byte(`{"x":1}`))),
 	}
 	for i := range len(data) {
 		if i%7 == 0 {

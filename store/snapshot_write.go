@@ -34,6 +34,9 @@ func (c *Collection) WriteSnapshot(ctx context.Context, w io.Writer) (info Snaps
 			Collection: c.name, Fingerprint: m.Space.Fingerprint(), Dimension: m.Space.Dimension,
 			Points: int(now.live), Sequence: now.sequence, CreatedAt: time.Now().UTC(), Manifest: m,
 		}
+		for _, x := range c.PayloadIndexes() {
+			info.PayloadIndexes = append(info.PayloadIndexes, IndexedField{Field: x.Field, Type: x.Type, Params: x.Params})
+		}
 		s := snapshotWriter{collection: c, generation: g, reader: snapshot}
 		if s.frames, err = newFrameWriter(w); err != nil {
 			return err

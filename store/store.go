@@ -72,17 +72,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	s := &Store{
-		options:     o,
-		fs:          markerFS{o.FS},
-		log:         o.Logger,
-		collections: map[string]*Collection{},
-		checkpoints: newQueue(),
-		compactions: newQueue(),
-		watches:     newQueue(),
-		builds:      newQueue(),
-	}
-	s.disk.free.Store(-1)
+	s := newStore(o)
 	created, err := s.openEngine()
 	if err != nil {
 		return nil, err
@@ -95,6 +85,22 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.startWorkers(ctx)
 	return s, nil
+}
+
+// newStore is a store that is not open yet.
+func newStore(o Options) *Store {
+	s := &Store{
+		options:     o,
+		fs:          markerFS{o.FS},
+		log:         o.Logger,
+		collections: map[string]*Collection{},
+		checkpoints: newQueue(),
+		compactions: newQueue(),
+		watches:     newQueue(),
+		builds:      newQueue(),
+	}
+	s.disk.free.Store(-1)
+	return s
 }
 
 // openEngine opens Pebble and the files beside it, and makes them where
