@@ -105,8 +105,14 @@ func (x *Index) flushLocked(s *scratch, n int) {
 		s.rows[i] = number - uint32(slab*x.perSlab)
 	}
 	x.measure.Rows(s.raw[:n], s.query, x.slabs[slab], s.rows[:n])
-	for i, number := range s.numbers[:n] {
-		s.best.Offer(index.Hit{Ordinal: x.rows[number].ordinal, Score: s.raw[i]})
+	farthest, full := s.best.Farthest()
+	for i, raw := range s.raw[:n] {
+		// Nearly every row ends here.
+		if full && x.measure.Distance(raw) > x.measure.Distance(farthest) {
+			continue
+		}
+		s.best.Offer(index.Hit{Ordinal: x.rows[s.numbers[i]].ordinal, Score: raw})
+		farthest, full = s.best.Farthest()
 	}
 }
 
