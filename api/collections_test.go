@@ -16,7 +16,7 @@ import (
 func TestWishesThatNobodyCanFulfil(t *testing.T) {
 	s := open(t, t.TempDir(), t.TempDir())
 	defer shut(t, s)
-	if _, err := s.Create(t.Context(), "c", Wish{}); err != nil {
+	if _, err := s.Create(t.Context(), "c", Wish{Embedding: &EmbeddingWish{Model: ModelHash}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

@@ -6,7 +6,7 @@
 //
 // # Which encoder a collection has
 //
-// A collection is created with a model ("builtin:hash", "local:NAME", or
+// A collection is created with a model ("builtin:blend", "local:NAME", or
 // "openai:NAME", "ollama:NAME", "tei:NAME" as the operator configured them) or
 // with vectors alone. With a model, the encoder is opened again at each start from
 // the name and options in the manifest, and must be what the manifest says:

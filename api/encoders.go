@@ -13,15 +13,13 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
-	"github.com/vecino-db/vecino/embed/hash"
 )
 
 // The names by which the API calls models.
 const (
-	ModelHash   = "builtin:hash"
 	localPrefix = "local:"
 	// DefaultModel encodes a collection that names neither model nor vectors.
-	DefaultModel = ModelHash
+	DefaultModel = ModelBlend
 )
 
 // localName is what may follow "local:": one plain name of a directory.
@@ -268,8 +266,8 @@ func (e *Encoders) slot(key string) (*openEncoder, error) {
 
 // load opens a model from where it lies, and puts its queue before it.
 func (e *Encoders) load(ctx context.Context, model string, o EncoderOptions) (*served, error) {
-	if model == ModelHash {
-		encoder, err := loadHash(o)
+	if Builtin(model) {
+		encoder, err := OpenBuiltin(model, o)
 		if err != nil {
 			return nil, err
 		}
@@ -283,23 +281,6 @@ func (e *Encoders) load(ctx context.Context, model string, o EncoderOptions) (*s
 		return nil, err
 	}
 	return e.serve(model, encoder)
-}
-
-// loadHash makes the built-in encoder.
-func loadHash(o EncoderOptions) (embed.Encoder, error) {
-	switch {
-	case o.QueryPrompt != nil || o.DocumentPrompt != nil:
-		return nil, invalid("no_prompts", "", "model %q takes no prompts; leave them out", ModelHash)
-	case o.Normalize != nil && !*o.Normalize:
-		return nil, invalid("always_normalized", "", "model %q always normalizes its vectors; leave normalize out", ModelHash)
-	case o.Precision != "" && o.Precision != compat.PrecisionF32:
-		return nil, noPrecision(ModelHash, o.Precision)
-	}
-	encoder, err := hash.New(hash.Options{Dimension: o.Dimensions})
-	if err != nil {
-		return nil, &Error{Kind: KindInvalid, Code: "bad_dimension", Detail: err.Error(), Err: err}
-	}
-	return encoder, nil
 }
 
 // noPrecision is the error for a model that is no transformer.
@@ -320,7 +301,7 @@ func unknownModel(model, remedy string) *Error {
 // List describes every model that can be named, those that can't be opened
 // among them, by name. No endpoint is asked anything.
 func (e *Encoders) List(ctx context.Context) ([]Model, error) {
-	names := []string{ModelHash}
+	names := builtins()
 	for _, r := range e.options.Remotes {
 		names = append(names, r.label())
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/bert"
+	"github.com/vecino-db/vecino/embed/blend"
+	"github.com/vecino-db/vecino/embed/hash"
 	"github.com/vecino-db/vecino/embed/hub"
 	"github.com/vecino-db/vecino/embed/static"
 )
@@ -35,7 +37,7 @@ func OpenLocal(ctx context.Context, dir, label string, o EncoderOptions, threads
 		if o.Precision != "" && o.Precision != compat.PrecisionF32 {
 			return nil, noPrecision(label, o.Precision)
 		}
-		encoder, err = static.Open(dir, staticOptions(label, o))
+		encoder, err = openStatic(dir, label, o)
 	}
 	if err != nil {
 		return nil, err
@@ -44,6 +46,29 @@ func OpenLocal(ctx context.Context, dir, label string, o EncoderOptions, threads
 		return encoder, nil
 	}
 	return pulledEncoder{encoder, *lock}, nil
+}
+
+// openStatic opens a static model, beside builtin:hash where its configuration
+// says so.
+func openStatic(dir, label string, o EncoderOptions) (embed.Encoder, error) {
+	c, blended, err := blend.ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	semantic, err := static.Open(dir, staticOptions(label, o))
+	if err != nil || !blended {
+		return semantic, err
+	}
+	lexical, err := hash.New(hash.Options{Dimension: c.Dimension})
+	if err != nil {
+		return nil, errors.Join(err, semantic.Close())
+	}
+	info := semantic.Info()
+	both, err := blend.New(lexical, semantic, blend.Options{Name: info.Model, Description: info.Description, Licence: info.Licence, Source: dir, Lexical: c.Lexical})
+	if err != nil {
+		return nil, errors.Join(err, semantic.Close())
+	}
+	return both, nil
 }
 
 // pulled checks a model that has a lock file, and gives it; nil without one.
@@ -113,7 +138,7 @@ func (e *Encoders) loadLocal(ctx context.Context, model string, o EncoderOptions
 func (e *Encoders) localDir(model string) (string, error) {
 	name, ok := strings.CutPrefix(model, localPrefix)
 	if !ok || !localName.MatchString(name) {
-		return "", unknownModel(model, `models are called "builtin:hash", "local:NAME", where NAME is a directory under --models, or "openai:NAME", "ollama:NAME", "tei:NAME" as the operator configured them; GET /v1/models lists them`)
+		return "", unknownModel(model, `models are called "builtin:blend", "builtin:static", "builtin:hash", "local:NAME", where NAME is a directory under --models, or "openai:NAME", "ollama:NAME", "tei:NAME" as the operator configured them; GET /v1/models lists them`)
 	}
 	if e.root == nil {
 		return "", unknownModel(model, "the server was started without a directory of models; start it with --models DIR")
@@ -183,7 +208,7 @@ func (e *Encoders) Describe(ctx context.Context, name string) (Model, error) {
 	if r, ok := e.remote(name); ok {
 		return e.describeRemote(name, r), nil
 	}
-	if name == ModelHash {
+	if Builtin(name) {
 		encoder, err := e.get(ctx, name, EncoderOptions{})
 		if err != nil {
 			return Model{}, err

@@ -252,7 +252,7 @@ func TestRemotesAreConfigured(t *testing.T) {
 		t.Errorf("a dimension that it doesn't have: %v", err)
 	}
 	list, err := s.Encoders().List(t.Context())
-	if err != nil || len(list) != 2 || list[1].Name != "openai:m" || list[1].Space.Dimension != 64 {
+	if err != nil || len(list) != 4 || list[3].Name != "openai:m" || list[3].Space.Dimension != 64 {
 		t.Errorf("%+v %v", list, err)
 	}
 	good := Remote{Name: "m", Kind: remote.KindTEI, URL: "https://host", Model: "x"}

@@ -231,7 +231,7 @@ func TestModelNames(t *testing.T) {
 		t.Errorf("a model that can't be cut: %v", err)
 	}
 	list, err := e.List(t.Context())
-	if err != nil || len(list) != 3 || list[0].Name != ModelHash || list[1].Name != "local:good" || list[2].Problem == "" {
+	if err != nil || len(list) != 5 || list[0].Name != ModelBlend || list[1].Name != ModelHash || list[2].Name != ModelStatic || list[3].Name != "local:good" || list[4].Problem == "" {
 		t.Errorf("list: %+v %v", list, err)
 	}
 }

@@ -167,8 +167,8 @@ func (s *Service) encoderOf(ctx context.Context, m compat.Manifest) (*served, er
 		return nil, nil
 	}
 	model := m.Provenance.Model
-	if model == ModelHash {
-		return s.encoders.get(ctx, ModelHash, EncoderOptions{Dimensions: m.Space.Dimension})
+	if Builtin(model) {
+		return s.encoders.get(ctx, model, EncoderOptions{Dimensions: m.Space.Dimension})
 	}
 	normalize := m.Space.Normalization == compat.NormalizeL2
 	o := EncoderOptions{QueryPrompt: &m.Space.QueryPrompt, DocumentPrompt: &m.Space.DocumentPrompt, Normalize: &normalize, Precision: m.Space.Precision}

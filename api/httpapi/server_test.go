@@ -94,7 +94,7 @@ func TestCollections(t *testing.T) {
 		t.Errorf("another one: %s", other.body)
 	}
 	s.must(200, "PUT", "/collections/b", `{}`)
-	if r := s.must(200, "GET", "/collections/b", nil); r.at(t, "result", "embedding", "model") != "builtin:hash" {
+	if r := s.must(200, "GET", "/collections/b", nil); r.at(t, "result", "embedding", "model") != "builtin:blend" {
 		t.Errorf("the default: %s", r.body)
 	}
 	if r := s.must(200, "GET", "/collections/b/exists", nil); r.at(t, "result", "exists") != true {
@@ -280,7 +280,7 @@ func TestEmbeddings(t *testing.T) {
 		}
 	}
 	m := s.must(200, "GET", "/v1/models", nil)
-	if m.at(t, "data", 0, "id") != "builtin:hash" || m.at(t, "data", 0, "object") != "model" {
+	if m.at(t, "data", 0, "id") != "builtin:blend" || m.at(t, "data", 1, "id") != "builtin:hash" || m.at(t, "data", 2, "id") != "builtin:static" || m.at(t, "data", 0, "object") != "model" {
 		t.Errorf("models: %s", m.body)
 	}
 	s.must(200, "GET", "/v1/models/builtin:hash", nil)

@@ -20,7 +20,7 @@ func TestCheck(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil || status != exitOK || !r.Sound || len(r.Collections) != 1 {
 		t.Fatalf("status %d, %v, %s %s", status, err, out, errors)
 	}
-	if c := r.Collections[0]; c.Name != "notes" || c.Points != 1 || c.Model != "builtin:hash" || c.Damage != "" || c.Dimension != 512 {
+	if c := r.Collections[0]; c.Name != "notes" || c.Points != 1 || c.Model != "builtin:blend" || c.Damage != "" || c.Dimension != 768 {
 		t.Errorf("%+v", c)
 	}
 	if status, out, _ := vecino(t, "check", "--data", data); status != exitOK || !strings.Contains(out, "1 collections, all sound") {

@@ -12,7 +12,7 @@ import (
 // embedCmd turns texts into vectors.
 type embedCmd struct {
 	connection
-	Model      string   `short:"m" help:"Model." default:"builtin:hash"`
+	Model      string   `short:"m" help:"Model." default:"builtin:blend"`
 	Dimensions int      `help:"Dimensions, for a model that can be cut."`
 	Role       string   `help:"What the texts are for." enum:"document,query" default:"document"`
 	JSON       bool     `help:"Print the server's answer as JSON instead of one vector a line."`

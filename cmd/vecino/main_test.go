@@ -120,7 +120,7 @@ func TestIngestQueryAndRefusal(t *testing.T) {
 			t.Errorf("the first hit is %v %s %q", first.ID, first.Payload, first.Text)
 		}
 	}
-	for _, args := range [][]string{{"manifest", "show", "-c", "notes"}, {"models", "list"}, {"query", "-c", "notes", "bread"}, {"embed", "--dimensions", "64", "a", "b"}} {
+	for _, args := range [][]string{{"manifest", "show", "-c", "notes"}, {"models", "list"}, {"query", "-c", "notes", "bread"}, {"embed", "-m", "builtin:static", "--dimensions", "64", "a", "b"}} {
 		if status, out, errors := vecino(t, args...); status != exitOK || out == "" {
 			t.Errorf("%q: status %d, %s", args, status, errors)
 		}

@@ -18,6 +18,7 @@ type modelsCmd struct {
 	List    modelsListCmd    `cmd:"" help:"List the models that can be named."`
 	Inspect modelsInspectCmd `cmd:"" help:"Say what a model is, and check it."`
 	Compare modelsCompareCmd `cmd:"" help:"Measure two models side by side."`
+	Train   modelsTrainCmd   `cmd:"" help:"Make a model better on a collection's own documents."`
 }
 
 // modelsListCmd lists them.

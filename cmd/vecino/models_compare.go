@@ -15,7 +15,7 @@ import (
 
 // modelsCompareCmd measures two models.
 type modelsCompareCmd struct {
-	A       string `arg:"" help:"A directory, local:NAME or builtin:hash, with options as ?precision=int8." placeholder:"A"`
+	A       string `arg:"" help:"A directory, local:NAME or builtin:NAME, with options as ?precision=int8." placeholder:"A"`
 	B       string `arg:"" help:"The other one." placeholder:"B"`
 	Models  string `help:"Directory of local models." placeholder:"DIR"`
 	STS     string `name:"sts" help:"File of sentence pairs with people's scores: two sentences and a score a line, separated by tabs, or by commas in a .csv." placeholder:"FILE"`

@@ -12,17 +12,17 @@ import (
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
-	"github.com/vecino-db/vecino/embed/hash"
 )
 
 // modelRef names a model and its options on the command line:
 //
+//	builtin:blend
 //	builtin:hash?dimensions=1024
 //	local:NAME?precision=int8
 //	./directory?query_prompt=query%3A+
 type modelRef struct {
 	text    string
-	name    string // "builtin:hash", "local:NAME", or a directory
+	name    string // of a built-in model, "local:NAME", or a directory
 	options api.EncoderOptions
 }
 
@@ -60,12 +60,12 @@ func parseModelRef(text string) (modelRef, error) {
 	return ref, nil
 }
 
-// dir is the directory of a local model; "" for the built-in one.
+// dir is the directory of a local model; "" for built-in ones.
 func (r modelRef) dir(models string) string {
 	if name, ok := strings.CutPrefix(r.name, "local:"); ok {
 		return filepath.Join(modelsDir(models), name)
 	}
-	if r.name == hash.Model {
+	if api.Builtin(r.name) {
 		return ""
 	}
 	return r.name
@@ -75,7 +75,7 @@ func (r modelRef) dir(models string) string {
 func (r modelRef) open(ctx context.Context, models string, threads int) (embed.Encoder, error) {
 	dir := r.dir(models)
 	if dir == "" {
-		return hash.New(hash.Options{Dimension: r.options.Dimensions})
+		return api.OpenBuiltin(r.name, r.options)
 	}
 	if name, ok := strings.CutPrefix(r.name, "local:"); ok && !filepath.IsLocal(name) {
 		return nil, usageError{fmt.Errorf("model %q: the name is no directory below --models", r.text)}

@@ -119,12 +119,12 @@ func (t *tour) create(ctx context.Context) error {
 		t.p.fact(call, "is there from an earlier run")
 		return nil
 	}
-	wish := map[string]any{"embedding": map[string]any{"model": "builtin:hash"}}
+	wish := map[string]any{"embedding": map[string]any{"model": "builtin:blend"}}
 	var made any
 	if _, err := t.rest.result(ctx, http.MethodPut, collectionPath(""), wish, &made); err != nil {
 		return err
 	}
-	t.p.fact(call, "encoder builtin:hash, which needs no download")
+	t.p.fact(call, "encoder builtin:blend, which needs no download")
 	return nil
 }
 
@@ -166,7 +166,7 @@ func (t *tour) search(ctx context.Context, q guideQuery, limit int) ([]guideHit,
 // ask shows the queries.
 func (t *tour) ask(ctx context.Context) error {
 	t.p.step(3, "Five queries")
-	t.p.line("builtin:hash is lexical: it finds words, their stems and parts of them, and knows no synonyms.")
+	t.p.line("builtin:blend finds words that match, in any language, and English texts that are about the same.")
 	for _, q := range guideQueries() {
 		hits, took, err := t.search(ctx, q, 3)
 		if err != nil {
@@ -205,7 +205,7 @@ func (t *tour) manifest(ctx context.Context) error {
 // refuse brings a second encoder to the same collection and shows the answer.
 func (t *tour) refuse(ctx context.Context) error {
 	t.p.step(5, "Another encoder for the same collection is refused")
-	wish := map[string]any{"embedding": map[string]any{"model": "builtin:hash", "dimensions": 256}}
+	wish := map[string]any{"embedding": map[string]any{"model": "builtin:hash"}}
 	answer, err := t.rest.call(ctx, http.MethodPut, collectionPath(""), wish)
 	if err != nil {
 		return err
@@ -213,7 +213,7 @@ func (t *tour) refuse(ctx context.Context) error {
 	if answer.status != http.StatusConflict {
 		return fmt.Errorf("a collection of another space was answered by %s, not refused: %s", answer.line, answer.body)
 	}
-	t.p.line(`PUT ` + collectionPath("") + ` {"embedding": {"model": "builtin:hash", "dimensions": 256}}`)
+	t.p.line(`PUT ` + collectionPath("") + ` {"embedding": {"model": "builtin:hash"}}`)
 	t.p.bad(answer.line)
 	t.p.json(answer.body)
 	return nil
@@ -239,5 +239,5 @@ func (t *tour) goOn(url string, o quickstartOptions, temporary bool) {
 	const asJSON = ` -H 'Content-Type: application/json' -d `
 	t.p.command("curl -s " + url + collectionPath("/points/query") + asJSON + `'{"query": {"text": "tuning a guitar"}, "limit": 3, "with_payload": true}'`)
 	t.p.command("curl -s -X PUT '" + url + collectionPath("/points?wait=true'") + asJSON + `'{"points": [{"id": 1001, "text": "Rye bread keeps for a week.", "payload": {"topic": "cooking"}}]}'`)
-	t.p.command("curl -s " + url + collectionPath("/manifest/diff") + asJSON + `'{"embedding": {"model": "builtin:hash", "dimensions": 1024}}'`)
+	t.p.command("curl -s " + url + collectionPath("/manifest/diff") + asJSON + `'{"embedding": {"model": "builtin:static", "dimensions": 128}}'`)
 }

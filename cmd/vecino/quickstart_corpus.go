@@ -49,8 +49,8 @@ type guideQuery struct {
 	first string // the title that must be found first
 }
 
-// guideQueries share words with what they are after, as queries to a lexical
-// encoder must; the fourth is narrowed by a filter.
+// guideQueries ask for texts in other words than those have, or in some of the
+// same; the fourth is narrowed by a filter.
 func guideQueries() []guideQuery {
 	return []guideQuery{
 		{text: "how often should I feed my sourdough starter", first: "Feeding a sourdough starter"},

@@ -27,8 +27,8 @@ func TestQuickstart(t *testing.T) {
 		}
 		text := out.String()
 		for _, want := range []string{
-			"72 texts", "1. ", "2. ", "3. ", "4. ", "5. ", "6. ", "lexical", "512 dimensions", "fingerprint",
-			"409 Conflict", `"changes"`, "256", "serve --data " + data, "http://127.0.0.1:",
+			"72 texts", "1. ", "2. ", "3. ", "4. ", "5. ", "6. ", "about the same", "768 dimensions", "fingerprint",
+			"409 Conflict", `"changes"`, "builtin:hash", "serve --data " + data, "http://127.0.0.1:",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("run %d: no %q in the output", run, want)

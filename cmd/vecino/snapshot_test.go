@@ -30,7 +30,7 @@ func TestSnapshot(t *testing.T) {
 	}
 	must(exitFailed, "snapshot", "create", "--data", data, "-c", "none", file+"2")
 	var info snapshotReport
-	if err := json.Unmarshal([]byte(must(exitOK, "snapshot", "verify", "--json", file)), &info); err != nil || info.Points != 2 || info.Collection != "notes" || info.Model != "builtin:hash" || info.Bytes == 0 {
+	if err := json.Unmarshal([]byte(must(exitOK, "snapshot", "verify", "--json", file)), &info); err != nil || info.Points != 2 || info.Collection != "notes" || info.Model != "builtin:blend" || info.Bytes == 0 {
 		t.Errorf("%+v %v", info, err)
 	}
 	must(exitOK, "snapshot", "restore", "--data", other, file)

@@ -113,6 +113,13 @@ func readLayout(dir string) (layout, error) {
 	if !isStatic {
 		return l, &UnsupportedError{Dir: dir, Architecture: c.name()}
 	}
+	l.take(c)
+	l.card = embed.ReadCard(filepath.Join(dir, "README.md"))
+	return l, nil
+}
+
+// take takes over what config.json says of the vectors.
+func (l *layout) take(c config) {
 	if c.Normalize != nil {
 		l.normalize = *c.Normalize
 	}
@@ -122,8 +129,6 @@ func readLayout(dir string) (layout, error) {
 	}
 	l.matryoshka = c.Matryoshka
 	slices.Sort(l.matryoshka)
-	l.card = embed.ReadCard(filepath.Join(dir, "README.md"))
-	return l, nil
 }
 
 // maxSeqLength is the largest seq_length that is taken for a limit.

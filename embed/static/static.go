@@ -2,6 +2,7 @@ package static
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -30,8 +31,10 @@ type Encoder struct {
 	space     compat.Space
 	info      embed.Info
 	file      *weights.File
+	shared    bool // the file is another encoder's to close
 	tokenizer *token.Tokenizer
 	table     *table
+	layout    layout
 	stamper   *compat.Stamper
 	pool      sync.Pool // of *[]uint32
 }
@@ -64,23 +67,68 @@ func Open(dir string, o Options) (*Encoder, error) {
 	return e, nil
 }
 
+// Memory is the files of a model in memory, of Model2Vec's layout.
+type Memory struct {
+	Name                       string // for errors, and the model's where Options has none
+	Weights, Tokenizer, Config []byte // model.safetensors, tokenizer.json, config.json
+	Card                       embed.Card
+}
+
+// OpenMemory opens a model from memory, which must not change afterwards.
+// Errors are those of Open.
+func OpenMemory(m Memory, o Options) (*Encoder, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	l := layout{dir: m.Name, card: m.Card}
+	var c config
+	if err := json.Unmarshal(m.Config, &c); err != nil {
+		return nil, wrong(m.Name, "config.json: %v", err)
+	}
+	if !c.static() {
+		return nil, &UnsupportedError{Dir: m.Name, Architecture: c.name()}
+	}
+	l.model2vec = true
+	l.take(c)
+	tokenizer, err := token.Parse(m.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	file, err := weights.Parse(m.Name, m.Weights)
+	if err != nil {
+		return nil, err
+	}
+	e := &Encoder{file: file, tokenizer: tokenizer}
+	return e, e.setUp(l, o)
+}
+
 // setUp fills in the rest from the opened files.
 func (e *Encoder) setUp(l layout, o Options) (err error) {
 	if e.table, err = newTable(l.dir, e.file, e.tokenizer.Size()); err != nil {
 		return err
 	}
-	algorithm := versionAllUnknown
 	if l.model2vec {
-		algorithm = version
 		if unk, ok := e.tokenizer.Unknown(); ok {
 			e.table.unknown = int64(unk)
 		}
 	}
 	l.matryoshka = slices.DeleteFunc(l.matryoshka, func(d int) bool { return d < 1 || d >= e.table.dim })
 	l.matryoshka = slices.Compact(l.matryoshka)
+	e.layout = l
+	return e.configure(o)
+}
+
+// configure makes the space and the rest that options decide.
+func (e *Encoder) configure(o Options) (err error) {
+	l := e.layout
+	algorithm := versionAllUnknown
+	if l.model2vec {
+		algorithm = version
+	}
+	e.table.keep = e.table.dim
 	if o.Dimension != 0 && o.Dimension != e.table.dim {
 		if !slices.Contains(l.matryoshka, o.Dimension) {
-			return fmt.Errorf("%s: its vectors of %d can't be cut to %d: it declares the dimensions %v; choose one of them, or leave the dimension out", l.dir, e.table.dim, o.Dimension, append(l.matryoshka, e.table.dim))
+			return fmt.Errorf("%s: its vectors of %d can't be cut to %d: it declares the dimensions %v; choose one of them, or leave the dimension out", l.dir, e.table.dim, o.Dimension, append(slices.Clone(l.matryoshka), e.table.dim))
 		}
 		e.table.keep = o.Dimension
 	}
@@ -111,6 +159,30 @@ func (e *Encoder) setUp(l layout, o Options) (err error) {
 	return err
 }
 
+// With is an encoder of the same model, whose memory it shares, with other
+// options; both are closed on their own. Errors are those of the options.
+func (e *Encoder) With(o Options) (*Encoder, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	table := *e.table
+	other := &Encoder{file: e.file, shared: true, tokenizer: e.tokenizer, table: &table, layout: e.layout}
+	return other, other.configure(o)
+}
+
+// Rows are the vectors of the model's tokens, weights applied, row-major with a
+// row for each token of Tokenizer: a copy. dimension is that of a row, before
+// any cut.
+func (e *Encoder) Rows() (rows []float32, dimension int) {
+	t := e.table
+	rows = make([]float32, e.tokenizer.Size()*t.dim)
+	for id := range e.tokenizer.Size() {
+		row, w := t.at(uint32(id))
+		f32.Axpy(rows[id*t.dim:(id+1)*t.dim], w, t.rows[row*t.dim:(row+1)*t.dim])
+	}
+	return rows, t.dim
+}
+
 func describe(l layout, o Options) embed.Info {
 	name := o.Name
 	if name == "" {
@@ -120,14 +192,29 @@ func describe(l layout, o Options) embed.Info {
 	if l.card.Summary != "" {
 		what = l.card.Summary + " " + what
 	}
+	source := l.dir
+	if strings.HasPrefix(name, builtinPrefix) {
+		source = "" // nowhere but in the program
+	}
 	return embed.Info{
-		Model:       "local:" + strings.TrimPrefix(name, "local:"),
+		Model:       label(name),
 		Kind:        "static (Model2Vec)",
 		Description: what,
-		Source:      l.dir,
+		Source:      source,
 		Licence:     l.card.Licence,
 		Matryoshka:  l.matryoshka,
 	}
+}
+
+// builtinPrefix begins the names of models that are in the program.
+const builtinPrefix = "builtin:"
+
+// label is a model's name in the API.
+func label(name string) string {
+	if strings.HasPrefix(name, builtinPrefix) {
+		return name
+	}
+	return "local:" + strings.TrimPrefix(name, "local:")
 }
 
 // Space implements embed.Encoder.
@@ -231,8 +318,13 @@ func (e *Encoder) CountTokens(role embed.Role, texts []string) []int {
 	return counts
 }
 
-// Close implements embed.Encoder.
-func (e *Encoder) Close() error { return e.file.Close() }
+// Close implements embed.Encoder. Encoders of With stay usable.
+func (e *Encoder) Close() error {
+	if e.shared {
+		return nil
+	}
+	return e.file.Close()
+}
 
 // each calls f for 0..n-1, spread over all cores, until ctx ends.
 func each(ctx context.Context, n int, f func(i int)) {

@@ -110,6 +110,18 @@ func (t *table) known(ids []uint32) []uint32 {
 	return slices.DeleteFunc(ids, func(id uint32) bool { return int64(id) == t.unknown })
 }
 
+// at is the row of a token and its weight.
+func (t *table) at(id uint32) (row int, weight float32) {
+	row, weight = int(id), 1
+	if t.row != nil {
+		row = int(t.row[id])
+	}
+	if t.weight != nil {
+		weight = t.weight[id]
+	}
+	return row, weight
+}
+
 // mean sets dst (of t.keep components) to the weighted mean of the tokens'
 // vectors; zero for no tokens.
 func (t *table) mean(dst []float32, ids []uint32) {
@@ -118,13 +130,7 @@ func (t *table) mean(dst []float32, ids []uint32) {
 		return
 	}
 	for _, id := range ids {
-		row, w := int(id), float32(1)
-		if t.row != nil {
-			row = int(t.row[id])
-		}
-		if t.weight != nil {
-			w = t.weight[id]
-		}
+		row, w := t.at(id)
 		from := row * t.dim
 		f32.Axpy(dst, w, t.rows[from:from+t.keep])
 	}

@@ -44,6 +44,7 @@ func (r *run) identify() {
 		same := func(x uint32) uint32 { return x }
 		writeNumbers(h, s.ids, same)
 		writeNumbers(h, s.ends, same)
+		writeNumbers(h, s.groups, same)
 		for i, m := range s.members {
 			fmt.Fprintln(h, s.sources[i])
 			writeNumbers(h, m, same)

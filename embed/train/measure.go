@@ -23,12 +23,40 @@ func (a Accuracy) better(than Accuracy) bool { return a.Reciprocal > than.Recipr
 // maxMeasured bounds the pairs that Measure looks at: time goes with the square.
 const maxMeasured = 8192
 
-// Measure searches the documents of a set by its queries, exactly. Of a set of
+// Measure searches the documents of a set by its queries, exactly. Sides that
+// were cut out of the query's own document don't count. Of a set of
 // more than 8192 pairs, that many are taken, evenly spread.
 func Measure(m *Model, s *Set, threads int) Accuracy {
-	n := min(s.Len(), maxMeasured)
+	return AccuracyOf(Ranks(m, s, threads))
+}
+
+// AccuracyOf is the accuracy of ranks.
+func AccuracyOf(ranks []int) Accuracy {
+	n := len(ranks)
 	if n == 0 {
 		return Accuracy{}
+	}
+	a := Accuracy{Pairs: n, Candidates: n}
+	for _, rank := range ranks {
+		if rank == 1 {
+			a.First++
+		}
+		if rank <= 10 {
+			a.Ten++
+		}
+		a.Reciprocal += 1 / float64(rank)
+	}
+	for _, x := range []*float64{&a.First, &a.Ten, &a.Reciprocal} {
+		*x = math.Round(*x/float64(n)*1e6) / 1e6
+	}
+	return a
+}
+
+// Ranks are the places, from 1, at which Measure finds the documents.
+func Ranks(m *Model, s *Set, threads int) []int {
+	n := min(s.Len(), maxMeasured)
+	if n == 0 {
+		return nil
 	}
 	w := workers(max(1, threads))
 	t := &table{dim: m.Dimension, rows: m.Rows, workers: w}
@@ -46,33 +74,23 @@ func Measure(m *Model, s *Set, threads int) Accuracy {
 	})
 	packed := gemm.PackBT(documents, n, m.Dimension, m.Dimension)
 	ranks := make([]int, n)
+	for i := range ranks {
+		ranks[i] = 1
+	}
 	w.blocks(n, rowBlock, func(_, from, to int) {
 		scores := make([]float32, (to-from)*n)
 		gemm.Mul(scores, n, queries[from*m.Dimension:], m.Dimension, to-from, packed, gemm.Epilogue{})
 		for i := from; i < to; i++ {
 			row := scores[(i-from)*n : (i-from+1)*n]
 			own := row[i] + tie
-			for _, x := range row {
-				if x > own {
+			for j, x := range row {
+				if x > own && s.groups[pairs[i]] != s.groups[pairs[j]] {
 					ranks[i]++
 				}
 			}
 		}
 	})
-	a := Accuracy{Pairs: n, Candidates: n}
-	for _, above := range ranks {
-		if above == 0 {
-			a.First++
-		}
-		if above < 10 {
-			a.Ten++
-		}
-		a.Reciprocal += 1 / float64(above+1)
-	}
-	for _, x := range []*float64{&a.First, &a.Ten, &a.Reciprocal} {
-		*x = math.Round(*x/float64(n)*1e6) / 1e6
-	}
-	return a
+	return ranks
 }
 
 // tie is the difference of cosines below which two documents are equally near:

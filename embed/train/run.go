@@ -30,6 +30,7 @@ func (m *Model) check() error {
 // Report is what a training did.
 type Report struct {
 	Steps    int
+	PerEpoch int     // steps of an epoch
 	Pairs    int     // trained, counted each time; those of a resumed training's past included
 	Loss     float64 // a pair, over the last tenth of the planned steps
 	Elapsed  time.Duration
@@ -180,7 +181,7 @@ func (r *run) held() bool {
 
 // report is what was done so far.
 func (r *run) report() Report {
-	out := Report{Steps: r.Step, Pairs: r.Pairs, Elapsed: r.elapsed(), Before: r.Before, After: r.Best, BestStep: r.BestStep}
+	out := Report{Steps: r.Step, PerEpoch: r.perEpoch, Pairs: r.Pairs, Elapsed: r.elapsed(), Before: r.Before, After: r.Best, BestStep: r.BestStep}
 	for _, l := range r.tail {
 		out.Loss += l / float64(len(r.tail))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -30,9 +31,9 @@ type Files struct {
 	Card      []byte
 }
 
-// Pack makes the files of a model; tokenizer is the file of its tokenizer, and
-// nested the dimensions that it may be cut to.
-func Pack(m *Model, tokenizer []byte, nested []int, card string) (Files, error) {
+// Pack makes the files of a model; tokenizer is the file of its tokenizer, nested
+// the dimensions that it may be cut to, and extra what else config.json holds.
+func Pack(m *Model, tokenizer []byte, nested []int, card string, extra map[string]any) (Files, error) {
 	if err := m.check(); err != nil {
 		return Files{}, err
 	}
@@ -56,10 +57,12 @@ func Pack(m *Model, tokenizer []byte, nested []int, card string) (Files, error) 
 			kept = append(kept, d)
 		}
 	}
-	config, err := json.MarshalIndent(map[string]any{
+	members := map[string]any{
 		"model_type": "model2vec", "architectures": []string{"StaticModel"}, "hidden_dim": m.Dimension,
 		"normalize": true, "matryoshka_dimensions": kept,
-	}, "", "  ")
+	}
+	maps.Copy(members, extra)
+	config, err := json.MarshalIndent(members, "", "  ")
 	if err != nil {
 		return Files{}, err
 	}

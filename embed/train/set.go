@@ -5,10 +5,12 @@ import (
 	"math"
 
 	"github.com/vecino-db/vecino/embed/token"
+	"github.com/vecino-db/vecino/embed/train/passages"
 )
 
-// Set is pairs of texts as token ids, each pair of one source. Not safe for
-// concurrent use while pairs are added.
+// Set is pairs of texts as token ids, each pair of one source, and each of a
+// document of its own unless AddDocument says otherwise. Not safe for concurrent
+// use while pairs are added.
 type Set struct {
 	tokenizer       *token.Tokenizer
 	query, document int // most tokens of a side
@@ -19,6 +21,8 @@ type Set struct {
 	sources []string
 	members [][]uint32 // of each source, its pairs
 	number  map[string]int
+	groups  []uint32 // of each pair: pairs of one document have one number
+	group   uint32   // the last number
 }
 
 // NewSet is an empty set of pairs tokenized by t, whose sides are cut to so many
@@ -37,6 +41,24 @@ const maxSetTokens = math.MaxUint32 - 1<<20
 // Add takes one pair of a source; false when a side has no token that the
 // vocabulary knows, or when the set is full.
 func (s *Set) Add(source, query, document string) bool {
+	s.group++
+	return s.add(source, query, document)
+}
+
+// AddDocument takes pairs that were cut out of one document, and gives how many
+// it took. Their texts overlap: none is a rival of another where that can be
+// helped in training, and none at all in Measure.
+func (s *Set) AddDocument(source string, pairs []passages.Pair) (taken int) {
+	s.group++
+	for _, p := range pairs {
+		if s.add(source, p.Query, p.Document) {
+			taken++
+		}
+	}
+	return taken
+}
+
+func (s *Set) add(source, query, document string) bool {
 	from := len(s.ids)
 	if from > maxSetTokens || !s.side(query, s.query) {
 		s.ids = s.ids[:from]
@@ -56,6 +78,7 @@ func (s *Set) Add(source, query, document string) bool {
 	}
 	s.members[n] = append(s.members[n], uint32(s.Len()))
 	s.ends = append(s.ends, uint32(middle), uint32(len(s.ids)))
+	s.groups = append(s.groups, s.group)
 	return true
 }
 

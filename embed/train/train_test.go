@@ -325,7 +325,7 @@ func TestPack(t *testing.T) {
 	if _, err := Run(context.Background(), m, set, Options{Batch: 128, Epochs: 2, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
-	files, err := Pack(m, file, []int{16, 32, 64}, "---\nlicense: apache-2.0\n---\n# Small\n\nA model of made-up words.\n")
+	files, err := Pack(m, file, []int{16, 32, 64}, "---\nlicense: apache-2.0\n---\n# Small\n\nA model of made-up words.\n", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

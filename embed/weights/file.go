@@ -50,12 +50,18 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := parse(path, s.bytes)
+	return Parse(path, s.bytes)
+}
+
+// Parse is Open for a safetensors file that is in memory, and must not change
+// there. path is what errors call it.
+func Parse(path string, content []byte) (*File, error) {
+	h, err := parse(path, content)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{path: path, shards: []shard{s}, tensors: h.tensors, metadata: h.metadata}
-	f.digest = sync.OnceValue(func() compat.Digest { return sha256.Sum256(s.bytes) })
+	f := &File{path: path, shards: []shard{{name: filepath.Base(path), bytes: content}}, tensors: h.tensors, metadata: h.metadata}
+	f.digest = sync.OnceValue(func() compat.Digest { return sha256.Sum256(content) })
 	return f, nil
 }
 

@@ -45,6 +45,9 @@ type source struct {
 	Paths       []string `json:"paths,omitempty"`
 	// Must is a text without which a file is left out: the statement of its licence.
 	Must string `json:"must,omitempty"`
+	// Times is how often an epoch takes the pairs; 0: once. Prose about nature
+	// and people is scarce beside documentation of programs.
+	Times int `json:"times,omitempty"`
 
 	names, hashes []string
 }
@@ -103,6 +106,7 @@ var extensions = map[string][]string{
 	"python":   {".py", ".rst"},
 	"cnxml":    {".cnxml"},
 	"wordnet":  {".yaml"},
+	"notebook": {".ipynb"},
 }
 
 // pairs writes the pairs of a source.
@@ -152,6 +156,8 @@ func (s source) pairs(mirrors, out string) (c count, err error) {
 		switch s.Format {
 		case "markdown":
 			put(markdown(text).Pairs(passages.Standard()))
+		case "notebook":
+			put(markdown(notebook(text)).Pairs(passages.Standard()))
 		case "tldr":
 			put(tldr(text))
 		case "rst":

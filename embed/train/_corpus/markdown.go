@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 
@@ -176,4 +177,33 @@ func tldr(text string) (pairs []passages.Pair) {
 		pairs = append(pairs, passages.Pair{Query: e, Document: name + " " + about})
 	}
 	return pairs
+}
+
+// notebook is the prose of a Jupyter notebook.
+func notebook(text string) string {
+	var book struct {
+		Cells []struct {
+			Type   string          `json:"cell_type"`
+			Source json.RawMessage `json:"source"`
+		} `json:"cells"`
+	}
+	if json.Unmarshal([]byte(text), &book) != nil {
+		return ""
+	}
+	var out strings.Builder
+	for _, c := range book.Cells {
+		var lines []string
+		if c.Type != "markdown" {
+			continue
+		}
+		if json.Unmarshal(c.Source, &lines) != nil {
+			var one string
+			if json.Unmarshal(c.Source, &one) != nil {
+				continue
+			}
+			lines = []string{one}
+		}
+		out.WriteString(strings.Join(lines, "") + "\n\n")
+	}
+	return out.String()
 }

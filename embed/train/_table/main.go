@@ -3,6 +3,8 @@
 //	go run ./embed/train/_table vocabulary -pairs DIR -out vocabulary.txt
 //	go run ./embed/train/_table train -pairs DIR -vocabulary vocabulary.txt -out DIR [-epochs 3] [-seed 1]
 //	go run ./embed/train/_table evaluate -model DIR -data DIR
+//	go run ./embed/train/_table check -pairs DIR -data DIR
+//	go run ./embed/train/_table pack -model DIR -out embed/builtin/table
 package main
 
 import (
@@ -18,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/static"
@@ -38,19 +41,17 @@ var (
 	threads    = flag.Int("threads", 1, "threads")
 	rate       = flag.Float64("rate", 0.01, "rate")
 	share      = flag.Int("share", 1, "train on each n-th pair only")
-	skip       = flag.String("skip", "", "sources to leave out, with commas between")
 	dim        = flag.Int("dim", 256, "dimensions")
-	wordnet    = flag.Int("wordnet", 1, "take each n-th pair of the dictionary")
 )
 
 func main() {
 	if len(os.Args) < 2 {
-		log.Fatal("say what to do: vocabulary, train or evaluate")
+		log.Fatal("say what to do: vocabulary, train, evaluate, check or pack")
 	}
 	if err := flag.CommandLine.Parse(os.Args[2:]); err != nil {
 		log.Fatal(err)
 	}
-	do := map[string]func() error{"vocabulary": makeVocabulary, "train": makeTable, "evaluate": func() error { return judge(*model) }}[os.Args[1]]
+	do := map[string]func() error{"vocabulary": makeVocabulary, "train": makeTable, "evaluate": func() error { return judge(*model) }, "pack": pack, "check": check}[os.Args[1]]
 	if do == nil {
 		log.Fatalf("%q is nothing to do", os.Args[1])
 	}
@@ -68,19 +69,13 @@ func each(f func(source, query, document string)) error {
 	slices.Sort(files)
 	for _, path := range files {
 		name := strings.TrimSuffix(filepath.Base(path), ".tsv")
-		if slices.Contains(strings.Split(*skip, ","), name) {
-			continue
-		}
 		file, err := os.Open(path)
 		if err != nil {
 			return err
 		}
 		lines := bufio.NewScanner(file)
 		lines.Buffer(nil, 1<<20)
-		for n := 0; lines.Scan(); n++ {
-			if name == "english-wordnet" && n%*wordnet != 0 {
-				continue
-			}
+		for lines.Scan() {
 			if query, document, ok := strings.Cut(lines.Text(), "\t"); ok {
 				f(name, query, document)
 			}
@@ -124,20 +119,38 @@ func makeTable() error {
 	}
 	const heldShare = 100
 	set, held := train.NewSet(tokenizer, 48, 96), train.NewSet(tokenizer, 48, 96)
-	n := 0
+	times, err := readTimes()
+	if err != nil {
+		return err
+	}
+	n, dropped := 0, 0
 	start := time.Now()
+	unjudged := func(string, string) bool { return true }
+	if *data != "" {
+		if unjudged, err = clean(); err != nil {
+			return err
+		}
+	}
 	err = each(func(source, query, document string) {
 		n++
+		if !unjudged(query, document) {
+			dropped++
+			return
+		}
 		if n%heldShare == 0 {
 			held.Add(source, query, document)
 		} else if n%*share == 0 {
 			set.Add(source, query, document)
+			for i := 1; i < times[source]; i++ {
+				// A source of its own, so that no batch has a pair twice.
+				set.Add(fmt.Sprint(source, "#", i), query, document)
+			}
 		}
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s; held out: %s; %v\n", set, held, time.Since(start).Round(time.Millisecond))
+	fmt.Printf("%s; held out: %s; %d dropped because they share words with a judged text; %v\n", set, held, dropped, time.Since(start).Round(time.Millisecond))
 	m, err := train.Fresh(tokenizer, *dim, set, *seed)
 	if err != nil {
 		return err
@@ -152,7 +165,7 @@ func makeTable() error {
 		return err
 	}
 	fmt.Printf("%s\n%.0f pairs/s\n", summary, float64(report.Pairs)/report.Elapsed.Seconds())
-	files, err := train.Pack(m, file, []int{64, 128}, "")
+	files, err := train.Pack(m, file, []int{64, 128}, "", nil)
 	if err != nil {
 		return err
 	}
@@ -168,6 +181,26 @@ func makeTable() error {
 	return judge(*out)
 }
 
+// readTimes reads how often an epoch takes the pairs of a source.
+func readTimes() (map[string]int, error) {
+	content, err := os.ReadFile(filepath.Join(*pairs, "counts.json"))
+	if err != nil {
+		return nil, err
+	}
+	var sources []struct {
+		Name  string `json:"name"`
+		Times int    `json:"times"`
+	}
+	if err := json.Unmarshal(content, &sources); err != nil {
+		return nil, err
+	}
+	times := map[string]int{}
+	for _, s := range sources {
+		times[s.Name] = s.Times
+	}
+	return times, nil
+}
+
 func show(p train.Progress) {
 	if p.Step%100 == 0 {
 		fmt.Printf("\rstep %d of %d, loss %.3f, %.0f pairs/s, held out %.3f ", p.Step, p.Steps, p.Loss, float64(p.Pairs)/p.Elapsed.Seconds(), p.Held.First)
@@ -175,6 +208,33 @@ func show(p train.Progress) {
 			fmt.Println()
 		}
 	}
+}
+
+// pack compresses a model's files for the program.
+func pack() error {
+	if err := os.MkdirAll(*out, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"model.safetensors", "tokenizer.json"} {
+		content, err := os.ReadFile(filepath.Join(*model, name))
+		if err != nil {
+			return err
+		}
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return err
+		}
+		packed := w.EncodeAll(content, nil)
+		fmt.Printf("%s: %d bytes, packed %d\n", name, len(content), len(packed))
+		if err := os.WriteFile(filepath.Join(*out, name+".zst"), packed, 0o644); err != nil {
+			return err
+		}
+	}
+	config, err := os.ReadFile(filepath.Join(*model, "config.json"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(*out, "config.json"), config, 0o644)
 }
 
 // judge prints what a model reaches on the two public collections.

@@ -12,7 +12,8 @@
 // A pair's two sides come from different places of one document, so that a
 // model learns what belongs together and not what is equal. Sentences end at
 // '.', '!' or '?' before white space and a character that may begin a sentence;
-// abbreviations of one letter and a short list of others don't end one.
+// abbreviations of one letter and a short list of others don't end one. A '.' that
+// stands alone does.
 //
 // Everything is deterministic, and linear in the length of the text.
 package passages

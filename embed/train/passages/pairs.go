@@ -71,14 +71,14 @@ func (d Document) Pairs(l Limits) []Pair {
 // body with one sentence.
 func Plain(title, body string, l Limits) []Pair {
 	var out []Pair
-	add := func(query, document string) {
+	add := func(query, document string, least int) {
 		query, document = cut(query, l.Query), cut(document, l.Document)
-		if wordCount(query) >= 2 && wordCount(document) >= 3 && query != document {
+		if wordCount(query) >= least && wordCount(document) >= 3 && query != document {
 			out = append(out, Pair{query, document})
 		}
 	}
 	if title != "" {
-		add(title, body)
+		add(title, body, 1)
 	}
 	sentences := Sentences(cut(body, 8*l.Document))
 	switch {
@@ -87,12 +87,12 @@ func Plain(title, body string, l Limits) []Pair {
 			// The rest begins after the sentence, so that pairs of one body differ
 			// where it is longer than the limit.
 			rest := append(append([]string{}, sentences[i+1:]...), sentences[:i]...)
-			add(s, strings.Join(rest, " "))
+			add(s, strings.Join(rest, " "), 2)
 		}
 	default:
 		words := strings.Fields(body)
 		half := len(words) / 2
-		add(strings.Join(words[:half], " "), strings.Join(words[half:], " "))
+		add(strings.Join(words[:half], " "), strings.Join(words[half:], " "), 2)
 	}
 	return out
 }

@@ -10,7 +10,7 @@ func TestSentences(t *testing.T) {
 	for text, want := range map[string][]string{
 		"One. Two! Three?":                                    {"One.", "Two!", "Three?"},
 		"See Fig. 3 for e.g. A or so. Then go.":               {"See Fig. 3 for e.g. A or so.", "Then go."},
-		"the flow . is laminar . at low speeds":               {"the flow . is laminar . at low speeds"},
+		"the flow . is laminar . at low speeds":               {"the flow .", "is laminar .", "at low speeds"},
 		"He said \"stop.\" She went (quickly).  \n\n Fin":     {`He said "stop."`, "She went (quickly).", "Fin"},
 		"version 1.2.3 of J. Smith's file.txt is old. it is.": {"version 1.2.3 of J. Smith's file.txt is old.", "it is."},
 		"":         nil,

@@ -27,6 +27,9 @@ func Sentences(text string) []string {
 // ends reports whether a sentence ends with the word w, before the word next.
 func ends(w, next string) bool {
 	end := strings.TrimRight(w, `"')]”’`)
+	if end == "." { // a text whose words and marks stand apart
+		return true
+	}
 	if end == "" || !strings.ContainsAny(end[len(end)-1:], ".!?") {
 		return false
 	}

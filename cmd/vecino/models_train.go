@@ -1,0 +1,295 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/vecino-db/vecino/api"
+	"github.com/vecino-db/vecino/embed/blend"
+	"github.com/vecino-db/vecino/embed/builtin"
+	"github.com/vecino-db/vecino/embed/hash"
+	"github.com/vecino-db/vecino/embed/static"
+	"github.com/vecino-db/vecino/embed/train"
+	"github.com/vecino-db/vecino/embed/train/adapt"
+	"github.com/vecino-db/vecino/embed/train/passages"
+)
+
+// modelsTrainCmd adapts a model to a collection.
+type modelsTrainCmd struct {
+	connection
+	Collection string `short:"c" required:"" help:"Collection whose documents are trained on." placeholder:"NAME"`
+	Base       string `help:"Model to begin with: builtin:blend, builtin:static, or a static local:NAME." default:"builtin:blend"`
+	Pairs      string `help:"File of pairs of your own: a question, a tab, the text that answers it, a line." placeholder:"FILE.tsv"`
+	Name       string `help:"Name of the model, local:NAME. The collection's with -adapted when left out." placeholder:"NAME"`
+	Title      string `help:"Payload field with a document's title. The first line of the text when left out." placeholder:"FIELD"`
+	Seed       uint64 `help:"Seed of the order of the pairs." default:"1"`
+	Threads    int    `help:"Threads. 0: one a core." default:"0"`
+	JSON       bool   `help:"Print JSON."`
+}
+
+// Help teaches.
+func (modelsTrainCmd) Help() string {
+	return `Examples:
+  vecino models train -c docs
+  vecino models train -c docs --title title --pairs questions.tsv --name docs-2
+  vecino models train -c docs --data ./vecino-data --models ./vecino-models
+
+Goes on training the base on pairs of texts cut out of the collection's stored
+documents: title and body, a sentence and the rest, two halves. A tenth of the
+documents is held out, and the model is installed only when it finds the pairs of
+these better than the base does; otherwise the figures are printed and the exit
+status is 1. The collection keeps its model: the command that plans the migration
+to the new one is printed.
+
+The model is written to --models of this machine (./vecino-models when left out):
+for a server on another one, copy the directory there.`
+}
+
+// trained is what is printed.
+type trained struct {
+	Model      string       `json:"model"`
+	Directory  string       `json:"directory"`
+	Base       string       `json:"base"`
+	Documents  int          `json:"documents"`
+	Held       int          `json:"held_out_documents"`
+	Pairs      int          `json:"pairs"`
+	Report     train.Report `json:"report"`
+	Seconds    float64      `json:"seconds"`
+	NextSteps  string       `json:"next"`
+	Collection string       `json:"collection"`
+}
+
+// modelName is what may follow "local:".
+var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// Run trains.
+func (c *modelsTrainCmd) Run(ctx context.Context, out *output) error {
+	name := c.Name
+	if name == "" {
+		name = c.Collection + "-adapted"
+	}
+	if !modelName.MatchString(name) {
+		return usageError{fmt.Errorf("the name %q is none for a model; give letters, digits, '.', '_' and '-' by --name", name)}
+	}
+	models := modelsDir(c.Models)
+	if models == "" {
+		models = defaultModels
+	}
+	if err := os.MkdirAll(models, 0o755); err != nil {
+		return fmt.Errorf("directory of models: %w; name another one by --models", err)
+	}
+	dir := filepath.Join(models, name)
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is a model local:%s already, in %s; give the new one another --name, because the vectors of a name never change", name, dir)
+	}
+	base, err := openBase(c.Base, models)
+	if err != nil {
+		return err
+	}
+	defer base.encoder.Close()
+	pairs, err := readTrainingPairs(c.Pairs)
+	if err != nil {
+		return err
+	}
+	var documents []adapt.Document
+	if err := c.with(ctx, func(r *remote) (err error) { documents, err = c.documents(ctx, r); return err }); err != nil {
+		return err
+	}
+	start := time.Now()
+	shown := &trainProgress{out: out}
+	result, err := adapt.Run(ctx, base.encoder, base.tokenizer, documents, adapt.Options{Seed: c.Seed, Threads: c.Threads, Pairs: pairs, Progress: shown.advance})
+	shown.finish()
+	if err != nil {
+		return err
+	}
+	card := adapt.Card{Name: "local:" + name, Base: c.Base, Collection: c.Collection, Program: version(), Seed: c.Seed}
+	files, err := train.Pack(result.Model, base.tokenizer, base.encoder.Info().Matryoshka, card.Markdown(result), base.extra)
+	if err != nil {
+		return err
+	}
+	if err := files.Write(dir); err != nil {
+		return err
+	}
+	t := trained{
+		Model: "local:" + name, Directory: dir, Base: c.Base, Documents: result.Documents, Held: result.Held, Pairs: result.Pairs,
+		Report: result.Report, Seconds: time.Since(start).Seconds(), Collection: c.Collection,
+		NextSteps: fmt.Sprintf("vecino migrate plan -c %s --model local:%s", c.Collection, name),
+	}
+	if c.JSON {
+		return out.JSON(t)
+	}
+	t.print(out)
+	return nil
+}
+
+// print writes the outcome for people.
+func (t trained) print(out *output) {
+	percent := func(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
+	before, after := t.Report.Before, t.Report.After
+	out.Table(table.Row{"", "base", "adapted"}, []table.Row{
+		{"found first", percent(before.First), percent(after.First)},
+		{"among the first ten", percent(before.Ten), percent(after.Ten)},
+		{"mean of 1/rank", fmt.Sprintf("%.3f", before.Reciprocal), fmt.Sprintf("%.3f", after.Reciprocal)},
+	})
+	fmt.Fprintf(out, "%d held-out pairs of %d documents that the first training did not see; %d documents and %d pairs in all, %.1f s.\n",
+		after.Pairs, t.Held, t.Documents, t.Pairs, t.Seconds)
+	fmt.Fprintf(out, "%s is installed in %s. The collection %s keeps its model until a migration:\n\n  %s\n", t.Model, t.Directory, line(t.Collection, 100), t.NextSteps)
+}
+
+// base is the table to begin with.
+type base struct {
+	encoder   *static.Encoder
+	tokenizer []byte
+	extra     map[string]any // for the new model's config.json
+}
+
+// openBase opens it.
+func openBase(name, models string) (b base, err error) {
+	asBlend := func(c blend.Config) map[string]any { return map[string]any{blend.ConfigName: c} }
+	if api.Builtin(name) && name != api.ModelHash {
+		if name == api.ModelBlend {
+			b.extra = asBlend(blend.Config{Lexical: blend.DefaultLexical, Dimension: hash.DefaultDimension})
+		}
+		if b.tokenizer, err = builtin.Tokenizer(); err != nil {
+			return b, err
+		}
+		b.encoder, err = builtin.OpenStatic(builtin.Options{})
+		return b, err
+	}
+	local, ok := strings.CutPrefix(name, "local:")
+	if !ok || !modelName.MatchString(local) {
+		return b, usageError{fmt.Errorf("--base %q: give builtin:blend, builtin:static, or local:NAME of a static model", name)}
+	}
+	dir := filepath.Join(models, local)
+	c, blended, err := blend.ReadConfig(dir)
+	if err != nil {
+		return b, err
+	}
+	if blended {
+		b.extra = asBlend(c)
+	}
+	// Rows of other models are not what is averaged for unknown words, and their
+	// vectors may be of any length: the layout of Model2Vec, normalized, is kept.
+	if b.encoder, err = static.Open(dir, static.Options{Name: name}); err != nil {
+		return b, fmt.Errorf("--base %s: %w", name, err)
+	}
+	if b.tokenizer, err = os.ReadFile(filepath.Join(dir, "tokenizer.json")); err != nil {
+		return b, errors.Join(fmt.Errorf("--base %s: %w", name, err), b.encoder.Close())
+	}
+	return b, nil
+}
+
+// trainPage is the points of one answer.
+const trainPage = 1000
+
+// documents reads the collection's texts.
+func (c *modelsTrainCmd) documents(ctx context.Context, r *remote) ([]adapt.Document, error) {
+	var documents []adapt.Document
+	offset := json.RawMessage("null")
+	fields := []string{} // of the payload: texts come along
+	if c.Title != "" {
+		fields = append(fields, c.Title)
+	}
+	for {
+		var page struct {
+			Points []struct {
+				Text    string         `json:"text"`
+				Payload map[string]any `json:"payload"`
+			} `json:"points"`
+			Next json.RawMessage `json:"next_page_offset"`
+		}
+		body := map[string]any{"limit": trainPage, "offset": offset, "with_payload": fields}
+		if err := r.result(ctx, http.MethodPost, collection(c.Collection, "/points/scroll"), body, &page); err != nil {
+			return nil, err
+		}
+		for _, p := range page.Points {
+			if p.Text == "" {
+				continue
+			}
+			title, _ := p.Payload[c.Title].(string)
+			documents = append(documents, adapt.Document{Title: title, Body: p.Text})
+		}
+		if len(page.Next) == 0 || string(page.Next) == "null" {
+			return documents, nil
+		}
+		offset = page.Next
+	}
+}
+
+// readTrainingPairs reads pairs of the user's.
+func readTrainingPairs(path string) ([]passages.Pair, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var pairs []passages.Pair
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, maxEmbedLine)
+	for n := 1; lines.Scan(); n++ {
+		if strings.TrimSpace(lines.Text()) == "" {
+			continue
+		}
+		query, document, ok := strings.Cut(lines.Text(), "\t")
+		if !ok || strings.TrimSpace(query) == "" || strings.TrimSpace(document) == "" {
+			return nil, usageError{fmt.Errorf("%s, line %d: it is no question, tab, and text", path, n)}
+		}
+		pairs = append(pairs, passages.Pair{Query: query, Document: document})
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return pairs, nil
+}
+
+// trainProgress draws how far a training is.
+type trainProgress struct {
+	out    *output
+	bar    *progressbar.ProgressBar
+	second bool
+	last   time.Time
+}
+
+func (p *trainProgress) advance(at train.Progress, second bool) {
+	if !p.out.terminal() {
+		if time.Since(p.last) >= lineEvery {
+			p.last = time.Now()
+			fmt.Fprintf(p.out.errors, "training: step %d of %d\n", at.Step, at.Steps)
+		}
+		return
+	}
+	if p.bar == nil || p.second != second {
+		p.finish()
+		name := "train, a tenth held out"
+		if second {
+			name = "train on all"
+		}
+		p.bar = progressbar.NewOptions(at.Steps, progressbar.OptionSetWriter(p.out.errors), progressbar.OptionSetDescription(name),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+		p.second = second
+	}
+	_ = p.bar.Set(at.Step) // a bar that can't be drawn is no reason to stop
+}
+
+func (p *trainProgress) finish() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+		p.bar = nil
+	}
+}
