@@ -70,18 +70,24 @@ func (c *core) stageAndDiversify(a *arrays, s *scratch, id uint32, from candidat
 		n := min(atOnce, len(rest))
 		items := rest[:n]
 		rest = rest[n:]
-		keys, nodes, rows := s.keys[:n], s.group[:n], s.staged[:n]
+		raw, nodes, rows := s.keys[:n], s.group[:n], s.staged[:n]
 		for i, it := range items {
 			nodes[i] = it.id()
 		}
 		a.book.Stage(rows, &s.stage, a.rows, nodes)
-		c.pairs(keys, a, s, self, rows)
-		group.items = s.rows[:0]
-		for i, raw := range keys {
-			group.items = append(group.items, newItem(c.measure.Key(raw), rows[i])|items[i]&1)
+		c.pairs(raw, a, s, self, rows)
+		// The nodes' memory takes the keys, and the rows carry the marks through the
+		// beam that sorts them.
+		for i, x := range raw {
+			nodes[i] = c.measure.Key(x)
+			rows[i] = rows[i]<<1 | uint32(items[i]&1)
 		}
-		s.rows = group.items
-		nearestFirst(group.items)
+		s.sorter.reset(n)
+		s.sorter.insert(nodes, rows)
+		group.items = s.sorter.found()
+		for i, it := range group.items {
+			group.items[i] = newItem(it.key(), it.id()>>1) | item(it.id()&1)
+		}
 		c.diversify(a, s, self, group)
 	}
 	for i, row := range s.chosen {

@@ -21,7 +21,7 @@ type scratch struct {
 	group   []uint32    // nodes of a group of candidates
 	staged  []uint32    // their rows on stage
 	keys    []float32   // and raw values
-	rows    []item      // the rows, nearest first
+	sorter  pool        // the rows, nearest first
 	visited []uint64    // one bit a node
 	pool    pool
 	ids     []uint32  // the neighbours to compare

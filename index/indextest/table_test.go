@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -25,16 +27,17 @@ import (
 )
 
 var (
-	tableSize = flag.Int("table.n", 10000, "vectors of BenchmarkEngines")
-	tableDim  = flag.Int("table.dim", 128, "their dimension")
-	tableOf   = flag.String("table.engines", "exact,coder,hnsw", "the engines to compare")
-	annDir    = flag.String("ann", "", "directory of base.f32, query.f32 and gtN.i32, for BenchmarkAnn")
-	annDim    = flag.Int("ann.dim", 384, "dimension of that data set")
-	annEf     = flag.String("ann.ef", "10,12,16,20,30,40,60,80,120,200,400", "the ef of the sweep")
-	annCode   = flag.String("ann.encoding", "f32", "how the graph keeps vectors: f32, int8 or lvq4x8")
-	annRows   = flag.Int("ann.n", 0, "take only the first so many; 0: all")
-	annBetter = flag.Bool("ann.optimize", false, "sweep again after Optimize")
-	annSaved  = flag.String("ann.saved", "", "a file to keep the built graph in")
+	tableSize  = flag.Int("table.n", 10000, "vectors of BenchmarkEngines")
+	tableDim   = flag.Int("table.dim", 128, "their dimension")
+	tableOf    = flag.String("table.engines", "exact,coder,hnsw", "the engines to compare")
+	annDir     = flag.String("ann", "", "directory of base.f32, query.f32 and gtN.i32, for BenchmarkAnn")
+	annDim     = flag.Int("ann.dim", 384, "dimension of that data set")
+	annEf      = flag.String("ann.ef", "10,12,16,20,30,40,60,80,120,200,400", "the ef of the sweep")
+	annCode    = flag.String("ann.encoding", "f32", "how the graph keeps vectors: f32, int8 or lvq4x8")
+	annRows    = flag.Int("ann.n", 0, "take only the first so many; 0: all")
+	annBetter  = flag.Bool("ann.optimize", false, "sweep again after Optimize")
+	annWriters = flag.Int("ann.writers", 1, "goroutines that insert at once")
+	annSaved   = flag.String("ann.saved", "", "a file to keep the built graph in")
 )
 
 func open(t testing.TB, name string, cfg index.Config) index.Index {
@@ -199,9 +202,7 @@ func annGraph(b *testing.B, space *indextest.Space, rows []float32, n int) index
 	}
 	x := open(b, "hnsw", space.Config)
 	start := cpuTime()
-	if err := x.Insert(context.Background(), indextest.Ordinals(0, n), space.Stamp(b, rows)); err != nil {
-		b.Fatal(err)
-	}
+	insertAll(b, x, space.Stamp(b, rows), *annWriters)
 	seconds := (cpuTime() - start).Seconds()
 	fmt.Printf("\nvecino %s n=%d build %.1fs %.0f vec/s bytes/vec %d\n", *annCode, n, seconds, float64(n)/seconds, x.Stats().Bytes/int64(n))
 	if *annSaved != "" {
@@ -218,6 +219,31 @@ func annGraph(b *testing.B, space *indextest.Space, rows []float32, n int) index
 		}
 	}
 	return x
+}
+
+// insertAll inserts vectors by several goroutines, each of which takes the next
+// hundred when it is done.
+func insertAll(b *testing.B, x index.Index, vectors compat.Vectors, writers int) {
+	const batch = 100
+	n := vectors.Len()
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for {
+				at := int(next.Add(batch)) - batch
+				if at >= n {
+					return
+				}
+				end := min(at+batch, n)
+				if err := x.Insert(context.Background(), indextest.Ordinals(uint32(at), end-at), vectors.Slice(at, end)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func read(b *testing.B, name string) []byte {

@@ -21,9 +21,10 @@ func codeDots(g *amd64) {
 		decodeNibbles(g)
 	}
 	for _, keys := range []bool{false, true} {
-		u8RowsVNNI(g, keys)
+		u8RowsVNNI(g, keys, false)
 		nibbleRows(g, true, keys)
 	}
+	u8RowsVNNI(g, false, true)
 }
 
 const (
@@ -219,7 +220,7 @@ func sumRows(g *amd64, acc []reg.VecVirtual) reg.VecVirtual {
 }
 
 // u8RowsVNNI multiplies as VPDPBUSD has it: unsigned rows by a signed query.
-func u8RowsVNNI(g *amd64, asKeys bool) {
+func u8RowsVNNI(g *amd64, asKeys, near bool) {
 	var flip reg.VecVirtual
 	k := rows{
 		name:      "u8RowsVNNI",
@@ -259,6 +260,9 @@ func u8RowsVNNI(g *amd64, asKeys bool) {
 			}
 		},
 		finish: func(acc []reg.VecVirtual) reg.VecVirtual { return sumRows(g, acc) },
+	}
+	if near {
+		k.name, k.near = "u8NearVNNI", true
 	}
 	k.finishU8(g, asKeys)
 }

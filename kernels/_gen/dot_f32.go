@@ -172,6 +172,7 @@ type rows struct {
 	elem                 int  // bytes of an element of q and slab
 	strided              bool // rows begin at multiples of the parameter stride, not of dim
 	ahead                int  // groups of four rows that are fetched in advance; 0 is 1
+	near                 bool // rows are in the cache: none is fetched
 	trailer              int  // bytes behind dim that the epilogue reads
 	width                int  // bytes of a row that one step takes
 	unroll               int  // steps of the inner loop
@@ -213,7 +214,7 @@ func (k rows) write(g *amd64) {
 		}
 	}
 	pointers(row, 0)
-	if k.ahead > 1 {
+	if k.ahead > 1 && !k.near {
 		k.fetchFirst(g, next, list, n, pointers)
 	}
 	acc := make([]reg.VecVirtual, 4*k.unroll)
@@ -223,14 +224,16 @@ func (k rows) write(g *amd64) {
 
 	g.Label("group")
 	ahead := max(k.ahead, 1)
-	g.Comment("The coming four rows, which are fetched while these are computed; the last group fetches itself")
-	for r := range row {
-		g.MOVQ(row[r], next[r])
+	if !k.near {
+		g.Comment("The coming four rows, which are fetched while these are computed; the last group fetches itself")
+		for r := range row {
+			g.MOVQ(row[r], next[r])
+		}
+		g.CMPQ(n, operand.Imm(uint64(4*ahead)))
+		g.JLE(operand.LabelRef("start"))
+		pointers(next, 16*ahead)
+		g.Label("start")
 	}
-	g.CMPQ(n, operand.Imm(uint64(4*ahead)))
-	g.JLE(operand.LabelRef("start"))
-	pointers(next, 16*ahead)
-	g.Label("start")
 	for i := range acc {
 		g.clear(acc[i])
 	}
@@ -314,7 +317,7 @@ func (k rows) loop(g *amd64, label string, unroll int, q reg.GPVirtual, row, nex
 	g.CMPQ(left, operand.U32(bytes))
 	g.JL(operand.LabelRef(end))
 	for r := range next {
-		for line := 0; line < int(bytes); line += 64 {
+		for line := 0; !k.near && line < int(bytes); line += 64 {
 			// A row with a trailer need not begin with a line: its lines are met from behind.
 			g.PREFETCHT0(indexed(next[r], at, line+max(k.trailer-1, 0)))
 		}

@@ -34,6 +34,17 @@ func PairRows(dst []int32, code, slab []uint8, stride int, rows []uint32) {
 	}
 }
 
+// PairNear is PairRows of rows that lie in the processor's cache: none is
+// prefetched.
+func PairNear(dst []int32, code, slab []uint8, stride int, rows []uint32) {
+	if check("PairNear", len(dst), len(code), len(slab), stride, rows) {
+		q := unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(code))), len(code))
+		u8Near(dst[:len(rows)], q, slab, stride, rows, flipSigned)
+	} else {
+		clear(dst[:len(rows)])
+	}
+}
+
 // NibbleRows is DotRows over 4-bit codes. The length of q is a multiple of
 // Block; a row is half as many bytes.
 func NibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) {

@@ -37,7 +37,20 @@ func u8Rows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32, flip
 	}
 }
 
-// nibbleRows is likewise.
+// u8Near is u8Rows of rows in the cache, where there is a kernel for these.
+func u8Near(dst []int32, q []int8, slab []uint8, stride int, rows []uint32, flip uint32) {
+	fours := 0
+	if cpu.Active() == cpu.AVX512VNNI {
+		if fours = len(rows) &^ 3; fours > 0 {
+			u8NearVNNI(&dst[0], &q[0], &slab[0], &rows[0], len(q), stride, fours, flip)
+		}
+	}
+	if fours < len(rows) {
+		u8Rows(dst[fours:], q, slab, stride, rows[fours:], flip)
+	}
+}
+
+// nibbleRows is u8Rows of 4-bit codes.
 func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) {
 	tier := cpu.Active()
 	if len(q) == 0 || tier == cpu.Generic {

@@ -4143,3 +4143,138 @@ after_singles:
 done:
 	VZEROUPPER
 	RET
+
+// func u8NearVNNI(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, flip uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI
+TEXT ·u8NearVNNI(SB), NOSPLIT, $0-60
+	MOVQ         dim+32(FP), AX
+	VBROADCASTSS flip+56(FP), Z0
+	MOVQ         q+8(FP), AX
+	MOVQ         rows+24(FP), DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         n+48(FP), SI
+	MOVL         (DX), DI
+	IMULQ        stride+40(FP), DI
+	ADDQ         slab+16(FP), DI
+	MOVL         4(DX), R8
+	IMULQ        stride+40(FP), R8
+	ADDQ         slab+16(FP), R8
+	MOVL         8(DX), R9
+	IMULQ        stride+40(FP), R9
+	ADDQ         slab+16(FP), R9
+	MOVL         12(DX), R10
+	IMULQ        stride+40(FP), R10
+	ADDQ         slab+16(FP), R10
+
+group:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	XORQ   R11, R11
+	MOVQ   dim+32(FP), CX
+
+blocks:
+	CMPQ      CX, $0x00000080
+	JL        after_blocks
+	VPXORD    (AX)(R11*1), Z0, Z9
+	VMOVDQU32 (DI)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z1
+	VMOVDQU32 (R8)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z2
+	VMOVDQU32 (R9)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z3
+	VMOVDQU32 (R10)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z4
+	VPXORD    64(AX)(R11*1), Z0, Z9
+	VMOVDQU32 64(DI)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z5
+	VMOVDQU32 64(R8)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z6
+	VMOVDQU32 64(R9)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z7
+	VMOVDQU32 64(R10)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z8
+	ADDQ      $0x00000080, R11
+	SUBQ      $0x00000080, CX
+	JMP       blocks
+
+after_blocks:
+singles:
+	CMPQ      CX, $0x00000040
+	JL        after_singles
+	VPXORD    (AX)(R11*1), Z0, Z9
+	VMOVDQU32 (DI)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z1
+	VMOVDQU32 (R8)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z2
+	VMOVDQU32 (R9)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z3
+	VMOVDQU32 (R10)(R11*1), Z10
+	VPDPBUSD  Z9, Z10, Z4
+	ADDQ      $0x00000040, R11
+	SUBQ      $0x00000040, CX
+	JMP       singles
+
+after_singles:
+	TESTQ      CX, CX
+	JZ         reduce
+	MOVQ       $0x00000001, R12
+	SHLQ       CL, R12
+	DECQ       R12
+	KMOVQ      R12, K1
+	VMOVDQU8.Z (AX)(R11*1), K1, Z9
+	VPXORD     Z9, Z0, Z9
+	VMOVDQU8.Z (DI)(R11*1), K1, Z10
+	VPDPBUSD   Z9, Z10, Z1
+	VMOVDQU8.Z (R8)(R11*1), K1, Z10
+	VPDPBUSD   Z9, Z10, Z2
+	VMOVDQU8.Z (R9)(R11*1), K1, Z10
+	VPDPBUSD   Z9, Z10, Z3
+	VMOVDQU8.Z (R10)(R11*1), K1, Z10
+	VPDPBUSD   Z9, Z10, Z4
+
+reduce:
+	VPADDD        Z5, Z1, Z1
+	VPADDD        Z6, Z2, Z2
+	VPADDD        Z7, Z3, Z3
+	VPADDD        Z8, Z4, Z4
+	VEXTRACTI64X4 $0x01, Z1, Y9
+	VPADDD        Y9, Y1, Y9
+	VEXTRACTI64X4 $0x01, Z2, Y10
+	VPADDD        Y10, Y2, Y10
+	VEXTRACTI64X4 $0x01, Z3, Y11
+	VPADDD        Y11, Y3, Y11
+	VEXTRACTI64X4 $0x01, Z4, Y12
+	VPADDD        Y12, Y4, Y12
+	VPHADDD       Y10, Y9, Y9
+	VPHADDD       Y12, Y11, Y10
+	VPHADDD       Y10, Y9, Y9
+	VEXTRACTI128  $0x01, Y9, X10
+	VPADDD        X9, X10, X10
+	VMOVUPS       X10, (BX)
+	ADDQ          $0x10, BX
+	ADDQ          $0x10, DX
+	SUBQ          $0x04, SI
+	JLE           done
+	MOVL          (DX), DI
+	IMULQ         stride+40(FP), DI
+	ADDQ          slab+16(FP), DI
+	MOVL          4(DX), R8
+	IMULQ         stride+40(FP), R8
+	ADDQ          slab+16(FP), R8
+	MOVL          8(DX), R9
+	IMULQ         stride+40(FP), R9
+	ADDQ          slab+16(FP), R9
+	MOVL          12(DX), R10
+	IMULQ         stride+40(FP), R10
+	ADDQ          slab+16(FP), R10
+	JMP           group
+
+done:
+	VZEROUPPER
+	RET

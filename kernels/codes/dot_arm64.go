@@ -18,6 +18,11 @@ func u8Rows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32, flip
 	}
 }
 
+// u8Near has no kernel here.
+func u8Near(dst []int32, q []int8, slab []uint8, stride int, rows []uint32, flip uint32) {
+	u8Rows(dst, q, slab, stride, rows, flip)
+}
+
 func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) {
 	if cpu.Active() != cpu.NEON || len(q) == 0 {
 		nibbleRowsGeneric(dst, q, slab, stride, rows)

@@ -6,6 +6,11 @@ func u8Rows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32, flip
 	u8RowsGeneric(dst, q, slab, stride, rows, flip)
 }
 
+// u8Near has no kernel here.
+func u8Near(dst []int32, q []int8, slab []uint8, stride int, rows []uint32, flip uint32) {
+	u8Rows(dst, q, slab, stride, rows, flip)
+}
+
 func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) {
 	nibbleRowsGeneric(dst, q, slab, stride, rows)
 }

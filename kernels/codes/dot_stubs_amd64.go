@@ -78,3 +78,8 @@ func u8KeysVNNI(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride
 //
 //go:noescape
 func nibbleKeysVNNI(dst *uint32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, offset float32, sum float32, factor float32)
+
+// u8NearVNNI sets dst[i] to (q ^ flip).row(rows[i]) for i < n; n is a positive multiple of 4, dim is positive.
+//
+//go:noescape
+func u8NearVNNI(dst *int32, q *int8, slab *uint8, rows *uint32, dim int, stride int, n int, flip uint32)

@@ -39,6 +39,18 @@ func kernels() []kernel {
 			}
 			return s
 		}},
+		{"PairNear", 1, same, func(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) {
+			code := make([]uint8, len(q))
+			for i, x := range q {
+				code[i] = uint8(int(x) + 128)
+			}
+			codes.PairNear(dst, code, slab, stride, rows)
+		}, func(q []int8, row []uint8) (s int64) {
+			for i, x := range q {
+				s += int64(x) * int64(row[i])
+			}
+			return s
+		}},
 		{"NibbleRows", codes.Block, func(dim int) int { return dim / 2 }, codes.NibbleRows, func(q []int8, row []uint8) (s int64) {
 			for i, x := range q {
 				b := row[i/128*64+i%64]

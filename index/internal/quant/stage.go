@@ -104,7 +104,7 @@ func (b *Book) decodeTo(st *Stage, s Slabs, first int) {
 	}
 	if b.l2 {
 		for i := first; i < n; i++ {
-			codes.PairRows(st.dots, st.codes[i*b.dim:(i+1)*b.dim], st.codes, b.dim, st.all[i:i+1])
+			codes.PairNear(st.dots, st.codes[i*b.dim:(i+1)*b.dim], st.codes, b.dim, st.all[i:i+1])
 			st.norms[i] = b.scale * b.scale * float32(st.dots[0]-128*st.sums[i])
 		}
 	}
@@ -143,7 +143,7 @@ func (st *Stage) room(n, dim int) {
 func (b *Book) StagedPairs(dst []float32, st *Stage, r uint32, rows []uint32) {
 	at := int(r) * b.dim
 	dots := st.dots[:len(rows)]
-	codes.PairRows(dots, st.codes[at:at+b.dim], st.codes, b.dim, rows)
+	codes.PairNear(dots, st.codes[at:at+b.dim], st.codes, b.dim, rows)
 	factor, shift := b.scale*b.scale, 128*st.sums[r]
 	for i, d := range dots {
 		dst[i] = factor * float32(d-shift)
