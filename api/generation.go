@@ -14,10 +14,10 @@ import (
 type generation struct {
 	number   uint64
 	manifest compat.Manifest
-	raw      *embed.Raw // stamps vectors that clients bring
+	raw      *embed.Raw             // stamps vectors that clients bring
 	etag     atomic.Pointer[string] // replaced when evidence comes into the manifest
-	endpoint *endpointWatch // nil: the model is no remote one
-	hold     *hold          // keeps the encoder open; nil: there is none
+	endpoint *endpointWatch         // nil: the model is no remote one
+	hold     *hold                  // keeps the encoder open; nil: there is none
 	encoding atomic.Pointer[encoding]
 }
 
@@ -93,6 +93,16 @@ func (p *places) each() []*generation {
 func (p *places) of(number uint64) *generation {
 	for _, g := range p.each() {
 		if g.number == number {
+			return g
+		}
+	}
+	return nil
+}
+
+// ofSpace is the generation of a space, the serving one first, or nil.
+func (p *places) ofSpace(space compat.Fingerprint) *generation {
+	for _, g := range p.each() {
+		if space.Matches(g.fingerprint()) {
 			return g
 		}
 	}

@@ -20,7 +20,10 @@ type Point struct {
 	ID      store.ID
 	Text    string
 	HasText bool
-	Vector  []float32       // nil: made of the text
+	Vector  []float32 // nil: made of the text
+	// Space is what the client says that Vector is of; the zero Fingerprint: of
+	// whichever generation serves.
+	Space   compat.Fingerprint
 	Payload json.RawMessage // a JSON object, or nil
 	// Pointer is where the point stands in the request, for errors.
 	Pointer string
@@ -69,6 +72,11 @@ func (c *Collection) upsert(ctx context.Context, p *places, points []Point) (Wri
 	if err != nil {
 		return w, err
 	}
+	for _, point := range points {
+		if point.Vector != nil && !point.Space.IsZero() && !point.Space.Matches(g.fingerprint()) {
+			return w, c.otherSpace(g, point.Space, point.Pointer+"/vector")
+		}
+	}
 	vectors, err := g.batch(points, encoded.Vectors)
 	if err != nil {
 		return w, err
@@ -93,6 +101,16 @@ func (c *Collection) upsert(ctx context.Context, p *places, points []Point) (Wri
 	}
 	w.Sequence, err = c.stored.PutBoth(ctx, docs, vectors, other)
 	return w, err
+}
+
+// otherSpace refuses a vector of a space that served when the request began, or
+// never did.
+func (c *Collection) otherSpace(g *generation, space compat.Fingerprint, pointer string) error {
+	reason := fmt.Sprintf("the vector is of the embedding space %.12s, and collection %q is of %.12s by now", space, c.Name(), g.fingerprint())
+	return &Error{
+		Kind: KindConflict, Code: "another_space", Detail: reason,
+		Remedy: fmt.Sprintf("encode by the model that serves now: GET /collections/%s/manifest says which it is", c.Name()), Fields: []Field{{Pointer: pointer, Reason: reason}},
+	}
 }
 
 // other is what documents are in the standby's space. One that can't be had

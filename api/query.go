@@ -18,7 +18,9 @@ type Query struct {
 	Text   *string
 	Model  string // "" or the model the text is meant for, which must be the collection's
 	Vector []float32
-	ID     *store.ID // a stored point, which is never among its own neighbours
+	// Space is as that of a Point.
+	Space compat.Fingerprint
+	ID    *store.ID // a stored point, which is never among its own neighbours
 
 	Limit, Offset  int
 	Ef             int // breadth of the graph search; 0: the manifest's default
@@ -63,7 +65,13 @@ func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
 // queryIn answers one query in a generation.
 func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Query) (Answer, error) {
 	var a Answer
-	vector, tokens, err := c.queryVector(ctx, g, q)
+	made := g // the vector is of it
+	if q.Vector != nil && !q.Space.IsZero() {
+		if made = p.ofSpace(q.Space); made == nil {
+			return a, c.otherSpace(p.serving, q.Space, q.Pointer)
+		}
+	}
+	vector, tokens, err := c.queryVector(ctx, made, q)
 	if err != nil {
 		return a, err
 	}

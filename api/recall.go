@@ -50,6 +50,9 @@ func (c *Collection) recall(ctx context.Context, w RecallWish, progress func(don
 	g := c.serving()
 	q.Generation = g.number
 	for _, one := range w.Queries {
+		if one.Vector != nil && !one.Space.IsZero() && !one.Space.Matches(g.fingerprint()) {
+			return RecallResult{}, c.otherSpace(g, one.Space, one.Pointer)
+		}
 		v, _, err := c.queryVector(ctx, g, one)
 		if err != nil {
 			return RecallResult{}, err
@@ -64,7 +67,7 @@ func (c *Collection) recall(ctx context.Context, w RecallWish, progress func(don
 		Recall: r.Recall, Low: r.Low, High: r.High, K: r.K, Ef: r.Ef, Queries: r.Queries, Vectors: r.Vectors, Seconds: r.Took.Seconds(),
 	}
 	if w.Keep && r.Queries > 0 {
-		m := c.stored.Manifest()
+		m := g.manifest // not of what serves by now; the rest of the evidence stays as it was made
 		m.Evidence.Recall = &r.MeasuredRecall
 		if err := c.stored.SetEvidenceOf(ctx, g.number, m.Evidence); err != nil {
 			return RecallResult{}, err

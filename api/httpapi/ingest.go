@@ -215,7 +215,7 @@ func (in *ingestStream) take(line []byte, long bool) error {
 	switch {
 	case err != nil:
 	case u.points[0].Vector != nil:
-		err = vouched(in.c, "/vector")
+		u.points[0].Space, err = vouched(in.c, "/vector")
 	default:
 		err = in.c.collection.TakesTexts()
 	}

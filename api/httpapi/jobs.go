@@ -38,9 +38,9 @@ func (s *Server) recall(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	for _, q := range wish.Queries {
+	for i, q := range wish.Queries {
 		if q.Vector != nil {
-			if err := vouched(c, q.Pointer); err != nil {
+			if wish.Queries[i].Space, err = vouched(c, q.Pointer); err != nil {
 				return answer{}, err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vecino-db/vecino/api/strictjson"
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index/filter"
 	"github.com/vecino-db/vecino/store"
 )
@@ -24,13 +25,17 @@ func (s *Server) upsertPoints(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	for _, p := range u.points {
-		if p.Vector != nil {
-			if err := vouched(c, p.Pointer+"/vector"); err != nil {
+	var space compat.Fingerprint // of the vectors that are brought
+	for i, p := range u.points {
+		if p.Vector == nil {
+			continue
+		}
+		if space.IsZero() {
+			if space, err = vouched(c, p.Pointer+"/vector"); err != nil {
 				return answer{}, err
 			}
-			break
 		}
+		u.points[i].Space = space
 	}
 	for _, m := range u.models {
 		if err := c.collection.CheckModel(m.model, m.pointer); err != nil {

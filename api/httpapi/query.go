@@ -87,7 +87,8 @@ func run(ctx context.Context, c *call, q query) ([]record, usage, error) {
 		return listed(ctx, c, q)
 	}
 	if q.Vector != nil {
-		if err := vouched(c, q.Pointer); err != nil {
+		var err error
+		if q.Space, err = vouched(c, q.Pointer); err != nil {
 			return nil, usage{}, err
 		}
 	}
