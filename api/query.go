@@ -65,13 +65,7 @@ func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
 // queryIn answers one query in a generation.
 func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Query) (Answer, error) {
 	var a Answer
-	made := g // the vector is of it
-	if q.Vector != nil && !q.Space.IsZero() {
-		if made = p.ofSpace(q.Space); made == nil {
-			return a, c.otherSpace(p.serving, q.Space, q.Pointer)
-		}
-	}
-	vector, tokens, err := c.queryVector(ctx, made, q)
+	vector, tokens, err := c.queryVector(ctx, g, q)
 	if err != nil {
 		return a, err
 	}
@@ -96,7 +90,8 @@ func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Qu
 	return a, nil
 }
 
-// queryVector is what is searched with.
+// queryVector is what is searched with. A vector that says of which space it is
+// is of that one, whatever g is.
 func (c *Collection) queryVector(ctx context.Context, g *generation, q Query) (v compat.Vectors, tokens int, err error) {
 	switch {
 	case q.Text != nil:
@@ -111,6 +106,12 @@ func (c *Collection) queryVector(ctx context.Context, g *generation, q Query) (v
 	case q.ID != nil:
 		v, err = c.stored.Vector(ctx, *q.ID)
 		return v, 0, err
+	}
+	if !q.Space.IsZero() {
+		p := c.now()
+		if g = p.ofSpace(q.Space); g == nil {
+			return v, 0, c.otherSpace(p.serving, q.Space, q.Pointer)
+		}
 	}
 	v, err = g.raw.Stamp([][]float32{q.Vector})
 	if err != nil {

@@ -50,9 +50,6 @@ func (c *Collection) recall(ctx context.Context, w RecallWish, progress func(don
 	g := c.serving()
 	q.Generation = g.number
 	for _, one := range w.Queries {
-		if one.Vector != nil && !one.Space.IsZero() && !one.Space.Matches(g.fingerprint()) {
-			return RecallResult{}, c.otherSpace(g, one.Space, one.Pointer)
-		}
 		v, _, err := c.queryVector(ctx, g, one)
 		if err != nil {
 			return RecallResult{}, err

@@ -33,7 +33,7 @@ func (s *Server) queryGroups(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	if q.Vector != nil {
-		if err := vouched(c, q.Pointer); err != nil {
+		if q.Space, err = vouched(c, q.Pointer); err != nil {
 			return answer{}, err
 		}
 	}
