@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vecino-db/vecino/compat"
@@ -98,6 +100,67 @@ func TestFiltersThatGoWithTheQuery(t *testing.T) {
 					t.Errorf("%s, %s: plans %v", encoding, name, plans)
 				}
 			}
+		}
+	}
+}
+
+// TestFilteredBesideWriters: what nobody touches and the filter admits is found,
+// by walks and scans, while all else comes and goes.
+func TestFilteredBesideWriters(t *testing.T) {
+	const dim, seed, ef = 8, 52, 6 // so narrow that walks are cheaper than scans
+	n := 2400
+	if raceEnabled {
+		n = sampleSize + 100
+	}
+	t.Logf("seed %d", seed)
+	for _, encoding := range []compat.Encoding{compat.EncodingF32, compat.EncodingLVQ4x8} {
+		g, space := newEncoded(t, encoding, dim, compat.MetricL2)
+		rows := indextest.Clustered(seed, 2*n, dim, 40, 0.5)
+		insert(t, g, space, 0, rows[:n*dim])
+		// The first half stays; the filter admits it and some of what comes.
+		admitted := indextest.NewSet(append(indextest.Ordinals(0, n/2), indextest.Ordinals(uint32(n), n/4)...))
+		var stop atomic.Bool
+		var writing, reading sync.WaitGroup
+		for w := range 2 {
+			writing.Go(func() {
+				for i := n + w; i < 2*n; i += 2 {
+					if err := g.Insert(context.Background(), []uint32{uint32(i)}, space.Stamp(t, slices.Clone(rows[i*dim:(i+1)*dim]))); err != nil {
+						t.Error(err)
+					}
+					g.Delete([]uint32{uint32(i - n/2)})
+				}
+			})
+		}
+		var walked, found, asked atomic.Int64
+		for r := range 2 {
+			reading.Go(func() {
+				for i := r; !stop.Load(); i = (i + 7) % (n / 2) {
+					answer, err := g.Search(context.Background(), index.Query{Vector: space.Stamp(t, rows[i*dim:(i+1)*dim]), K: 1, Ef: ef, Filter: admitted})
+					if err != nil || len(answer.Hits) != 1 {
+						t.Errorf("%d hits, %v", len(answer.Hits), err)
+						return
+					}
+					for _, h := range answer.Hits {
+						if !admitted.Contains(h.Ordinal) {
+							t.Errorf("ordinal %d was not admitted", h.Ordinal)
+						}
+					}
+					asked.Add(1)
+					if answer.Hits[0].Score < 0.2 {
+						found.Add(1)
+					}
+					if answer.Plan == index.PlanGraphFiltered {
+						walked.Add(1)
+					}
+				}
+			})
+		}
+		writing.Wait()
+		stop.Store(true)
+		reading.Wait()
+		t.Logf("%s: %d of %d found, %d by walks", encoding, found.Load(), asked.Load(), walked.Load())
+		if found.Load()*100 < asked.Load()*95 || walked.Load() == 0 {
+			t.Errorf("%s: %d of %d found, %d by walks", encoding, found.Load(), asked.Load(), walked.Load())
 		}
 	}
 }
