@@ -269,6 +269,9 @@ func checkPayloadIndexes(ctx context.Context, c *Collection) error {
 		}
 	}
 	for _, x := range c.payload.all() {
+		if x.rebuilt {
+			return fmt.Errorf("the records of %s were of no use", x.record.Field)
+		}
 		found := postingSum{sequence: c.current().sequence}
 		err := scan(c.store.db, payloadKey(familyPosting, c.number, x.number), nil, func(key, value []byte) error {
 			ordinal, _ := lastUint32(key, postingKeyLength)

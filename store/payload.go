@@ -104,6 +104,7 @@ type payloadIndex struct {
 	ready    bool
 
 	done, total atomic.Int64
+	rebuilt     bool          // its records were no good at the start; the worker's until it is ready
 	finished    chan struct{} // closed when it is ready or dropped
 }
 

@@ -66,7 +66,7 @@ func (c *Collection) readPostingSum(x *payloadIndex) error {
 	x.sum, err = decodePostingSum(record)
 	if err != nil || x.sum.sequence != c.state.sequence {
 		c.store.log.Warn("store: a payload index is not of the last batch; it is built anew from the documents", "collection", c.name, "field", x.record.Field)
-		x.complete, x.sum = false, postingSum{}
+		x.complete, x.sum, x.rebuilt = false, postingSum{}, true
 	}
 	return nil
 }
@@ -128,6 +128,9 @@ func (c *Collection) readyPayload(ctx context.Context, x *payloadIndex) (read bo
 		}
 		c.store.log.Warn("store: the records of a payload index don't add up; it is built anew from the documents", "collection", c.name, "field", x.record.Field, "error", err)
 	}
+	if x.record.Complete {
+		x.rebuilt = true
+	}
 	return false, c.scanPayload(ctx, x, true)
 }
 
@@ -155,21 +158,7 @@ func (c *Collection) during(x *payloadIndex, f func() error) error {
 // scanPayload fills the memory of an index, from its records or, with build,
 // from the documents, whose records it writes.
 func (c *Collection) scanPayload(ctx context.Context, x *payloadIndex, build bool) (err error) {
-	var snapshot *pebble.Snapshot
-	err = c.during(x, func() error {
-		if build {
-			if err := c.forgetPostings(x); err != nil {
-				return err
-			}
-		}
-		c.payload.mu.Lock()
-		defer c.payload.mu.Unlock()
-		x.restart()
-		x.done.Store(0)
-		x.total.Store(int64(c.state.live))
-		snapshot = c.store.db.NewSnapshot()
-		return nil
-	})
+	snapshot, err := c.beginScan(x, build)
 	if err != nil {
 		return err
 	}
@@ -183,6 +172,28 @@ func (c *Collection) scanPayload(ctx context.Context, x *payloadIndex, build boo
 		return err
 	}
 	return c.finishPayload(x, build)
+}
+
+// beginScan empties the memory of an index, and with build forgets its records,
+// and takes the snapshot from which it is to be filled. From then on writes
+// note what they touch.
+func (c *Collection) beginScan(x *payloadIndex, build bool) (snapshot *pebble.Snapshot, err error) {
+	err = c.during(x, func() error {
+		if build {
+			if err := c.forgetPostings(x); err != nil {
+				return err
+			}
+		}
+		c.payload.mu.Lock()
+		defer c.payload.mu.Unlock()
+		x.restart()
+		x.done.Store(0)
+		x.total.Store(int64(c.state.live))
+		x.ready = false
+		snapshot = c.store.db.NewSnapshot()
+		return nil
+	})
+	return snapshot, err
 }
 
 // forgetPostings removes the records of an index that is built anew.

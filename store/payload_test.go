@@ -231,6 +231,7 @@ func TestPayloadIndexes(t *testing.T) {
 		t.Errorf("an edit that fails: %v, and the state is %+v", err, c.current())
 	}
 	check("changed")
+	must(checkPayloadIndexes(ctx, c))
 	// New vectors, one for two documents.
 	_, _, err = c.Edit(ctx, []ID{NumID(9), NumID(10)}, mustStamp(c.serving().stamper, vectorOf(9, 9, crashDim)), func(d *Document) (int, error) { return 0, nil })
 	must(err)
@@ -245,6 +246,7 @@ func TestPayloadIndexes(t *testing.T) {
 	must(putPayloads(c, 4, ids[20:40]...)) // perhaps while they are read
 	must(c.AwaitPayloadIndexes(ctx))
 	check("read again")
+	must(checkPayloadIndexes(ctx, c))
 	for _, x := range c.payload.all() {
 		if x.done.Load() == 0 {
 			t.Error("an index was not read")
@@ -260,7 +262,7 @@ func TestPayloadIndexes(t *testing.T) {
 	c = reopen(t, s, "one", hnswManifest(crashDim))
 	must(c.AwaitPayloadIndexes(ctx))
 	check("after a loss")
-	if !c.payload.find("colour").postings.Has(ordinal) {
+	if x := c.payload.find("colour"); !x.rebuilt || !x.postings.Has(ordinal) {
 		t.Error("the lost record is not there again")
 	}
 
@@ -273,6 +275,9 @@ func TestPayloadIndexes(t *testing.T) {
 	c = reopen(t, s, "one", hnswManifest(crashDim))
 	must(c.AwaitPayloadIndexes(ctx))
 	check("after a batch of another program")
+	if !c.payload.find("n").rebuilt || c.payload.find("colour").rebuilt {
+		t.Error("another index was built anew than the one of an earlier batch")
+	}
 
 	must(c.CreatePayloadIndex(ctx, "colour", PayloadText, json.RawMessage(`{"type":"text"}`))) // replaced
 	must(c.AwaitPayloadIndexes(ctx))
@@ -291,6 +296,49 @@ func TestPayloadIndexes(t *testing.T) {
 	}
 	if err := c.CreatePayloadIndex(ctx, "a", "geo", nil); !errors.Is(err, ErrPayloadIndex) {
 		t.Errorf("a type that is none: %v", err)
+	}
+	closeStore(t, s)
+}
+
+// TestPayloadScanBesideWrites: what writes change between the snapshot of a
+// scan and its end stays as they left it.
+func TestPayloadScanBesideWrites(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, testOptionsFor(t, vfs.NewMem()))
+	c := create(t, s, "one", testManifest(crashDim, 1))
+	filters := payloadFilters(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(putPayloads(c, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
+	must(indexFields(c))
+	version := 2
+	for _, build := range []bool{true, false} {
+		for field := range payloadFields {
+			path, err := filter.ParsePath(field)
+			must(err)
+			x := c.payload.find(path.String())
+			snapshot, err := c.beginScan(x, build)
+			must(err)
+			version += 3                                          // in place or not, by turns
+			must(putPayloads(c, version, 0, 1, 2))                // another vector
+			must(putPayloads(c, version+1-version%2*2, 0, 3, 10)) // the same for 0
+			_, _, err = c.Delete(ctx, []ID{NumID(4), NumID(1)})   // of the snapshot, and of after it
+			must(err)
+			must(putPayloads(c, version, 4, 5)) // there again
+			if build {
+				err = c.scanDocuments(ctx, snapshot, x)
+			} else {
+				err = c.scanPostings(ctx, snapshot, x)
+			}
+			must(errors.Join(err, snapshot.Close(), c.finishPayload(x, build)))
+			must(expectPlans(c, filters))
+			must(checkPayloadIndexes(ctx, c))
+			must(putPayloads(c, 2, 1))
+		}
 	}
 	closeStore(t, s)
 }

@@ -20,7 +20,7 @@ func pick[T any](rng *rand.Rand, list ...T) T { return list[rng.IntN(len(list))]
 type literal = json.Number
 
 func scalar(rng *rand.Rand) any {
-	return pick[any](rng, "x", "y", "x y", "Y z", "", true, false, literal("0"), literal("1"), literal("-1"), literal("1.0"), literal("1.5"),
+	return pick[any](rng, "x", "y", "x", "y", "x", "y", "x y", "Y z", "", true, false, literal("0"), literal("1"), literal("-1"), literal("1.0"), literal("1.5"),
 		literal("9007199254740992"), literal("9007199254740993"), literal("18446744073709551615"), literal("1e30"), literal("1e999"), literal("-0.0"),
 		"2024-01-01", "2024-01-01T00:00:00.0000001Z", "2024-01-01T00:00:00.0000002Z", "2024-01-01T01:00:00+01:00")
 }
@@ -292,4 +292,25 @@ func decode(t *testing.T, text []byte) object {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// Words that stand in different strings of an array are no match, and the index
+// can't tell them from those that are.
+func TestWordsInSeveralStrings(t *testing.T) {
+	p, err := filter.ParsePath("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := postings.New(filter.KindText)
+	for i, text := range []string{`{"a":"x y"}`, `{"a":["x","y"]}`, `{"a":["x y","z"]}`, `{"a":"x"}`} {
+		x.Add(uint32(i), p.Summarize(filter.KindText, decode(t, []byte(text))))
+	}
+	f, err := filter.Parse([]byte(`{"must":{"key":"a","match":{"text":"y x"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := postings.Evaluator{All: x.All(), Find: func(string) *postings.Index { return x }}.Evaluate(f.Tree())
+	if !s.Sure.Equals(roaring.BitmapOf(0)) || !s.Possible.Equals(roaring.BitmapOf(0, 1, 2)) {
+		t.Errorf("sure %v, possible %v", s.Sure, s.Possible)
+	}
 }
