@@ -15,6 +15,7 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/embed/blend"
 	"github.com/vecino-db/vecino/embed/hub"
 	"github.com/vecino-db/vecino/embed/token"
 )
@@ -65,7 +66,7 @@ type textShares struct {
 	Unknown   int `json:"unknown_tokens"` // that the vocabulary lacks
 	Truncated int `json:"truncated_texts"`
 	Cut       int `json:"cut_tokens"` // that truncation takes away
-	Empty     int `json:"texts_without_tokens"`
+	Empty     int `json:"texts_without_tokens"` // that the vocabulary knows
 }
 
 // Run inspects.
@@ -102,10 +103,14 @@ func (c *modelsInspectCmd) Run(ctx context.Context, out *output) error {
 	return err
 }
 
-// beneath is the encoder itself.
+// beneath is the encoder that reads the text.
 func beneath(encoder embed.Encoder) embed.Encoder {
 	if w, ok := encoder.(interface{ Unwrap() embed.Encoder }); ok {
-		return w.Unwrap()
+		encoder = w.Unwrap()
+	}
+	// Of two halves the semantic one has a tokenizer, and words that it lacks.
+	if b, ok := encoder.(*blend.Encoder); ok {
+		return b.Semantic()
 	}
 	return encoder
 }
@@ -168,15 +173,15 @@ func shares(encoder embed.Encoder, path string) (*textShares, error) {
 		s.Texts++
 		ids, _ := tokenizer.Append(nil, content, token.Options{NoSpecial: true})
 		s.Tokens += len(ids)
-		if len(ids) == 0 {
-			s.Empty++
-		}
-		if hasUnknown {
-			for _, id := range ids {
-				if id == unknown {
-					s.Unknown++
-				}
+		known := len(ids)
+		for _, id := range ids {
+			if hasUnknown && id == unknown {
+				s.Unknown++
+				known--
 			}
+		}
+		if known == 0 {
+			s.Empty++
 		}
 		if n := encoder.CountTokens(embed.RoleDocument, []string{content})[0]; limit > 0 && n > limit {
 			s.Truncated++
@@ -238,7 +243,7 @@ func inspectionRows(f inspection) []table.Row {
 		add("unknown tokens", share(t.Unknown, t.Tokens))
 		add("truncated texts", share(t.Truncated, t.Texts))
 		add("tokens cut off", share(t.Cut, t.Tokens))
-		add("texts without tokens", share(t.Empty, t.Texts))
+		add("texts without known tokens", share(t.Empty, t.Texts))
 	}
 	if r := f.Reference; r != nil {
 		add("reference", r.String())

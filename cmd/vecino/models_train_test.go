@@ -66,6 +66,25 @@ func TestModelsTrain(t *testing.T) {
 	}
 }
 
+// TestInspectScripts: texts in other scripts are told apart by what the
+// built-in models know of them.
+func TestInspectScripts(t *testing.T) {
+	texts := filepath.Join(t.TempDir(), "texts.txt")
+	if err := os.WriteFile(texts, []byte("The boundary layer separates.\nПривет, мир\n東京\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, model := range []string{"builtin:static", "builtin:blend"} {
+		status, out, errors := vecino(t, "models", "inspect", model, "--texts", texts, "--json")
+		var found inspection
+		if err := json.Unmarshal([]byte(out), &found); err != nil || status != exitOK || found.Texts == nil {
+			t.Fatalf("%s: status %d, %v, %s", model, status, err, errors)
+		}
+		if s := *found.Texts; s.Texts != 3 || s.Empty != 2 || s.Unknown != 4 || s.Tokens != 8 {
+			t.Errorf("%s: %+v", model, s)
+		}
+	}
+}
+
 func TestModelsTrainRefuses(t *testing.T) {
 	data, models := filepath.Join(t.TempDir(), "data"), t.TempDir()
 	var stdout, stderr strings.Builder

@@ -18,6 +18,7 @@ import (
 	"github.com/vecino-db/vecino/embed/embedtest"
 	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/hash"
+	"github.com/vecino-db/vecino/embed/token"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew: only for a table of another name")
@@ -229,5 +230,34 @@ func TestBlend(t *testing.T) {
 	_, err = all["blend"].Encode(ctx, embed.RoleQuery, []string{"fine", " \n"})
 	if !errors.As(err, &text) || text.Index != 1 || !errors.Is(text.Err, embed.ErrNoTokens) {
 		t.Errorf("an empty text: %v", err)
+	}
+}
+
+// TestTokenizer holds the ids to those that Hugging Face's tokenizers give for
+// the same file.
+func TestTokenizer(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("testdata", "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Text string   `json:"text"`
+		IDs  []uint32 `json:"ids"`
+	}
+	if err := json.Unmarshal(content, &cases); err != nil || len(cases) == 0 {
+		t.Fatal(err)
+	}
+	file, err := Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokenizer, err := token.Parse(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if got, _ := tokenizer.Append([]uint32{}, c.Text, token.Options{NoSpecial: true}); !slices.Equal(got, c.IDs) {
+			t.Errorf("%q: %v, want %v", c.Text, got, c.IDs)
+		}
 	}
 }
