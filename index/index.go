@@ -116,6 +116,14 @@ type Optimizer interface {
 	Optimize(ctx context.Context, progress func(done, total int)) error
 }
 
+// Recoder is a Compacter whose vectors lose a little in their codes. CompactFrom
+// is Compact that asks for vectors as they were given where it chooses codes
+// anew; ok is false for those that are not there any more. given is called by
+// several goroutines.
+type Recoder interface {
+	CompactFrom(ctx context.Context, given func(ordinal uint32) (v compat.Vectors, ok bool)) error
+}
+
 // Settler is an engine that answers for vectors before it has linked them.
 // Settle waits until all that was inserted before it is linked. It stops early
 // with the context's error.

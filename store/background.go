@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index"
 )
 
@@ -145,10 +146,26 @@ func (c *Collection) compact(ctx context.Context, g *generation) error {
 	if !ok {
 		return nil
 	}
-	if err := compacter.Compact(ctx); err != nil {
+	err := error(nil)
+	if recoder, can := index.As[index.Recoder](g.graph); can && before.Drifted {
+		err = recoder.CompactFrom(ctx, func(ordinal uint32) (compat.Vectors, bool) { return c.given(g, ordinal) })
+	} else {
+		err = compacter.Compact(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("collection %q: compact: %w", c.name, err)
 	}
 	after := g.graph.Stats()
 	c.store.log.Debug("store: graph compacted", "collection", c.name, "generation", g.number, "tombstones_before", before.Deleted, "tombstones", after.Deleted, "bytes", after.Bytes)
 	return nil
+}
+
+// given is the stored vector of an ordinal, if it is there still.
+func (c *Collection) given(g *generation, ordinal uint32) (compat.Vectors, bool) {
+	row, err := c.appendRow(g, c.store.db, nil, ordinal)
+	if err != nil {
+		return compat.Vectors{}, false
+	}
+	v, err := g.stamper.Stamp(row)
+	return v, err == nil
 }

@@ -31,9 +31,9 @@ func (c *Collection) Optimize(ctx context.Context, progress func(done, total int
 	}
 	// Whatever comes of it, the last checkpoint is of another graph.
 	g.improved.Store(true)
-	if x, ok := index.As[index.Compacter](g.graph); ok && (g.graph.Stats().Deleted > 0 || g.graph.Stats().Drifted) {
-		if err := x.Compact(ctx); err != nil {
-			return fmt.Errorf("collection %q: optimize: %w", c.name, err)
+	if s := g.graph.Stats(); s.Deleted > 0 || s.Drifted {
+		if err := c.compact(ctx, g); err != nil {
+			return err
 		}
 	}
 	if x, ok := index.As[index.Optimizer](g.graph); ok {

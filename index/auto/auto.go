@@ -203,6 +203,15 @@ func (x *Index) Optimize(ctx context.Context, progress func(done, total int)) er
 	return s.graph.Optimize(ctx, progress)
 }
 
+// CompactFrom asks the graph, where it answers; see index.Recoder.
+func (x *Index) CompactFrom(ctx context.Context, given func(ordinal uint32) (compat.Vectors, bool)) error {
+	s := x.state.Load()
+	if s.scan != nil {
+		return s.scan.Compact(ctx)
+	}
+	return s.graph.CompactFrom(ctx, given)
+}
+
 // Save writes the checkpoint of the engine that answers; see index.Index.
 func (x *Index) Save(put func(chunk index.Chunk) error) error {
 	return x.state.Load().answering().Save(put)

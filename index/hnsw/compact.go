@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/vecino-db/vecino/compat"
 )
 
 // Compact builds a graph of the live vectors, on half of the processors, and
@@ -16,10 +18,27 @@ import (
 // what is to be copied is fixed, and each of their vectors takes some copying
 // along. However many they are, what they replace beside it, and so what the
 // new graph has of tombstones, is a fraction of what it has of live vectors.
-func (g *Graph) Compact(ctx context.Context) error {
+func (g *Graph) Compact(ctx context.Context) error { return g.compact(ctx, nil) }
+
+// CompactFrom is Compact that takes vectors as they were given where the codes
+// are chosen anew; see index.Recoder.
+func (g *Graph) CompactFrom(ctx context.Context, given func(ordinal uint32) (compat.Vectors, bool)) error {
+	return g.compact(ctx, func(v []float32, ordinal uint32) bool {
+		row, ok := given(ordinal)
+		if ok = ok && row.Len() == 1 && row.Fingerprint().Matches(g.cfg.Fingerprint); ok {
+			g.core.Load().measure.Prepare(v, row.Row(0))
+		}
+		return ok
+	})
+}
+
+// original gives a vector as it was before it was encoded, where it is known.
+type original func(v []float32, ordinal uint32) bool
+
+func (g *Graph) compact(ctx context.Context, original original) error {
 	g.compacting.Lock()
 	defer g.compacting.Unlock()
-	n, err := g.succeed()
+	n, err := g.succeed(original)
 	if err != nil {
 		return err
 	}
@@ -50,6 +69,7 @@ type successor struct {
 	old    *core
 	arrays *arrays       // of old
 	nodes  uint32        // of old; those behind them writers write here themselves
+	given  original      // nil: what the codes stand for has to do
 	next   atomic.Uint64 // of the nodes, to copy
 	room   sync.RWMutex  // shared by inserts into core; growing it takes it alone
 	failed atomic.Pointer[error]
@@ -58,9 +78,9 @@ type successor struct {
 // succeed lets writers write to a successor, too. No insert is in the making
 // then, so every node that they did not give it is there to be copied. Its codes
 // are chosen before, beside the writers.
-func (g *Graph) succeed() (*successor, error) {
+func (g *Graph) succeed(given original) (*successor, error) {
 	g.writers.RLock()
-	book, misfits := bookFor(g.core.Load())
+	book, misfits := bookFor(g.core.Load(), given)
 	g.writers.RUnlock()
 	g.writers.Lock()
 	defer g.writers.Unlock()
@@ -70,7 +90,7 @@ func (g *Graph) succeed() (*successor, error) {
 		return nil, err
 	}
 	c.misfits.Store(math.Float64bits(misfits))
-	n := &successor{core: c, old: old, arrays: old.arrays.Load(), nodes: old.nodes.Load()}
+	n := &successor{core: c, old: old, arrays: old.arrays.Load(), nodes: old.nodes.Load(), given: given}
 	g.next.Store(n)
 	return n, nil
 }
@@ -157,7 +177,7 @@ func (n *successor) copyNode(id uint32) {
 		return
 	}
 	n.roomFor(func() bool {
-		copied, ok := n.core.copyAbsent(n.arrays, id, ordinal)
+		copied, ok := n.core.copyAbsent(n.arrays, id, ordinal, n.given)
 		// A delete that came before found nothing to delete here; one that
 		// comes after this look will.
 		if ok && n.old.table.Get(ordinal) == 0 {

@@ -146,13 +146,13 @@ func TestCopiesDoNotReplace(t *testing.T) {
 	other, space := newGraph(t, 2, compat.MetricL2)
 	insert(t, other, space, 0, []float32{3, 4})
 	from := other.core.Load().arrays.Load()
-	if _, ok := c.copyAbsent(from, 0, 7); !ok {
+	if _, ok := c.copyAbsent(from, 0, 7, nil); !ok {
 		t.Fatal("no room")
 	}
 	if link := c.table.Get(7); link == 0 || !slices.Equal(c.arrays.Load().vector(link-1), []float32{1, 2}) || g.Stats().Live != 1 {
 		t.Errorf("ordinal 7 is node %d, %+v", link, g.Stats())
 	}
-	if _, ok := c.copyAbsent(from, 0, 8); !ok || c.table.Get(8) == 0 || g.Stats().Live != 2 {
+	if _, ok := c.copyAbsent(from, 0, 8, nil); !ok || c.table.Get(8) == 0 || g.Stats().Live != 2 {
 		t.Errorf("ordinal 8 is node %d, %+v", c.table.Get(8), g.Stats())
 	}
 }

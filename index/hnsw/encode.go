@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync/atomic"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/index/internal/quant"
@@ -73,6 +74,14 @@ func (a *arrays) decode(v []float32, id uint32) {
 		return
 	}
 	a.book.Decode(v, a.book.Row(a.rows, id))
+}
+
+// recall writes the vector of a node to v as it was given, or else as decode
+// does.
+func (a *arrays) recall(v []float32, id uint32, given original) {
+	if a.book == nil || given == nil || !given(v, atomic.LoadUint32(&a.ordinals[id])) {
+		a.decode(v, id)
+	}
 }
 
 // newcomer is a vector in the form in which the arrays will keep it.
@@ -168,7 +177,7 @@ func (c *core) encodeAll() error {
 // bookFor is the book of a graph that is made of the live nodes of another: the
 // same one, unless it has drifted away from them. The caller keeps the other one
 // from growing. misfits is the share of these nodes that it fits badly.
-func bookFor(old *core) (book *quant.Book, misfits float64) {
+func bookFor(old *core, given original) (book *quant.Book, misfits float64) {
 	a := old.arrays.Load()
 	defer runtime.KeepAlive(a)
 	if a.book == nil {
@@ -186,7 +195,7 @@ func bookFor(old *core) (book *quant.Book, misfits float64) {
 	}
 	v := make([]float32, a.dim)
 	fresh := quant.Train(old.cfg.Build.Encoding, old.cfg.Metric, a.dim, len(sample), func(i int) []float32 {
-		a.decode(v, sample[i])
+		a.recall(v, sample[i], given)
 		return v
 	})
 	book = a.book
@@ -195,7 +204,7 @@ func bookFor(old *core) (book *quant.Book, misfits float64) {
 	}
 	unfit, record := 0, book.NewRecord()
 	for _, id := range sample {
-		a.decode(v, id)
+		a.recall(v, id, given)
 		if !book.Encode(record, v) {
 			unfit++
 		}
@@ -205,12 +214,15 @@ func bookFor(old *core) (book *quant.Book, misfits float64) {
 
 // copyAbsent adds a node of another graph, in the very codes that it has there
 // if the book is the same, unless its ordinal has one here; see insert.
-func (c *core) copyAbsent(from *arrays, node, ordinal uint32) (id uint32, ok bool) {
+func (c *core) copyAbsent(from *arrays, node, ordinal uint32, given original) (id uint32, ok bool) {
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)
 	a := c.arrays.Load()
 	defer runtime.KeepAlive(a)
-	from.decode(s.target.vector, node)
+	if a.book == from.book {
+		given = nil
+	}
+	from.recall(s.target.vector, node, given)
 	s.target.set()
 	c.encode(a, s)
 	if a.book != nil && a.book == from.book {

@@ -192,7 +192,7 @@ func TestCompactAndTheFirstCodes(t *testing.T) {
 			g, space := newEncoded(t, encoding, dim, compat.MetricL2)
 			insert(t, g, space, 0, rows[:100*dim])
 			g.compacting.Lock()
-			next, err := g.succeed()
+			next, err := g.succeed(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
