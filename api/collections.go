@@ -198,6 +198,7 @@ func (s *Service) Drop(ctx context.Context, name string) error {
 	delete(s.collections, name)
 	delete(s.damaged, name)
 	s.mu.Unlock()
+	s.migrations.forget(name)
 	if err := s.store.Drop(ctx, name); err != nil {
 		s.publish(name, c, damage)
 		return err

@@ -16,6 +16,7 @@ const (
 	KindConflict               // it conflicts with what is there
 	KindTooLarge               // it asks for more than one request may
 	KindNotReady               // it can't be served in the present state
+	KindFull                   // the disk has no room for it
 	KindOverloaded             // there is too much to do; it may come again
 )
 

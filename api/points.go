@@ -131,7 +131,7 @@ func (c *Collection) other(ctx context.Context, p *places, docs []store.Document
 	if len(texts) == 0 {
 		return other, nil
 	}
-	vectors, rows, err := c.encodeSome(ctx, p.standby, texts)
+	encoded, rows, err := c.encodeSome(ctx, p.standby, texts)
 	if ctx.Err() != nil {
 		return store.Other{}, ctx.Err()
 	}
@@ -143,13 +143,13 @@ func (c *Collection) other(ctx context.Context, p *places, docs []store.Document
 			other.Rows[i] = rows[row]
 		}
 	}
-	other.Vectors = vectors
+	other.Vectors = encoded.Vectors
 	return other, nil
 }
 
 // encodeSome encodes texts as documents of a generation and gives for each its
 // row, or -1 where the encoder finds nothing in it.
-func (c *Collection) encodeSome(ctx context.Context, g *generation, texts []string) (v compat.Vectors, rows []int, err error) {
+func (c *Collection) encodeSome(ctx context.Context, g *generation, texts []string) (done embed.Encoded, rows []int, err error) {
 	rows = make([]int, len(texts))
 	kept := make([]int, len(texts)) // indices of texts
 	for i := range kept {
@@ -168,14 +168,14 @@ func (c *Collection) encodeSome(ctx context.Context, g *generation, texts []stri
 			continue
 		}
 		if err != nil {
-			return compat.Vectors{}, nil, err
+			return embed.Encoded{}, nil, err
 		}
 		for row, text := range kept {
 			rows[text] = row
 		}
-		return encoded.Vectors, rows, nil
+		return encoded, rows, nil
 	}
-	return compat.Vectors{}, rows, nil
+	return embed.Encoded{}, rows, nil
 }
 
 // Settle waits until all that was stored before is linked into the graph. It

@@ -53,7 +53,8 @@ type Service struct {
 	started  time.Time
 	cache    *store.EmbeddingCache // nil: none
 
-	jobs *jobs
+	jobs       *jobs
+	migrations *migrations
 
 	probeEvery time.Duration
 	endWatch   context.CancelFunc
@@ -80,6 +81,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.probeEvery == 0 {
 		s.probeEvery = defaultProbeEvery
 	}
+	s.migrations = newMigrations(s)
 	settings := EncodersOptions{Models: o.Models, Remotes: o.Remotes, Queue: o.Queue, Threads: o.Threads, Logger: o.Logger}
 	var err error
 	if o.CacheBytes > 0 {
@@ -95,6 +97,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, errors.Join(err, s.encoders.Close())
 	}
 	if err := s.openAll(ctx); err != nil {
+		s.migrations.close()
 		s.jobs.close()
 		return nil, errors.Join(err, s.encoders.Close())
 	}
@@ -124,6 +127,9 @@ func (s *Service) openAll(ctx context.Context) error {
 			return fmt.Errorf("open collection %q: %w", d.Name, err)
 		}
 		s.collections[d.Name] = c
+		if err := s.migrations.open(ctx, c); err != nil {
+			return fmt.Errorf("open collection %q: %w", d.Name, err)
+		}
 	}
 	return ctx.Err()
 }
@@ -133,6 +139,7 @@ func (s *Service) openAll(ctx context.Context) error {
 func (s *Service) Close(ctx context.Context) error {
 	s.endWatch()
 	s.watching.Wait()
+	s.migrations.close()
 	s.jobs.close()
 	return errors.Join(s.store.Close(ctx), s.encoders.Close())
 }

@@ -88,6 +88,29 @@ func (c *Collection) Records(ctx context.Context) (list []Record, err error) {
 	return list, err
 }
 
+// SampleVectors is up to n stored vectors of a generation, drawn evenly; 0: of
+// the one that serves. Errors: ErrGeneration and those of Get.
+func (c *Collection) SampleVectors(ctx context.Context, number uint64, n int) (compat.Vectors, error) {
+	if err := c.begin(); err != nil {
+		return compat.Vectors{}, err
+	}
+	defer c.end()
+	g, err := c.generation(number)
+	if err != nil {
+		return compat.Vectors{}, err
+	}
+	defer g.leave()
+	drawn, _, err := c.sample(ctx, g, n, 0)
+	if err != nil {
+		return compat.Vectors{}, err
+	}
+	var rows []float32
+	for _, v := range drawn {
+		rows = append(rows, v.Row(0)...)
+	}
+	return g.stamper.Stamp(rows)
+}
+
 // Retune gives the serving generation a manifest that needs no new vectors and
 // no new graph: other search defaults, another query prompt, labels, evidence
 // (compat.Verdict.Opens). Its graph is read again under the new manifest, and

@@ -294,6 +294,16 @@ func (s *Store) tryMarks() {
 	}
 }
 
+// FreeBytes is the room on the disk that writes may take: what is kept in
+// reserve is not among it.
+func (s *Store) FreeBytes() (int64, error) {
+	usage, err := s.fs.GetDiskUsage(s.options.Dir)
+	if err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", s.options.Dir, err)
+	}
+	return max(0, int64(min(usage.AvailBytes, 1<<62))-max(0, s.options.MinFreeBytes)), nil
+}
+
 // diskSpace remembers for a moment whether the disk has room.
 type diskSpace struct {
 	checkedAt atomic.Int64 // nanoseconds since 1970

@@ -131,7 +131,7 @@ func ofService(e *api.Error) problem {
 	status := map[api.Kind]int{
 		api.KindMalformed: http.StatusBadRequest, api.KindInvalid: http.StatusUnprocessableEntity, api.KindNotFound: http.StatusNotFound,
 		api.KindConflict: http.StatusConflict, api.KindTooLarge: http.StatusRequestEntityTooLarge, api.KindNotReady: http.StatusServiceUnavailable,
-		api.KindOverloaded: http.StatusTooManyRequests,
+		api.KindFull: http.StatusInsufficientStorage, api.KindOverloaded: http.StatusTooManyRequests,
 	}[e.Kind]
 	p := problem{status: status, Code: e.Code, Detail: e.Detail, Remedy: e.Remedy, Errors: e.Fields, retryAfter: e.RetryAfter}
 	var mismatch *compat.MismatchError

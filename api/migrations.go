@@ -1,0 +1,402 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/compat/migrate"
+	"github.com/vecino-db/vecino/embed/evaluate"
+	"github.com/vecino-db/vecino/store"
+)
+
+// Migrations lead collections to other generations, one collection after
+// another, at most one for each. Their records lie in the store beside the
+// generations, and change in one batch with them, so that a start finds them
+// as they were.
+type migrations struct {
+	service *Service
+	turn    chan struct{} // held by the one that encodes
+
+	mu     sync.Mutex
+	active map[string]*migration // by collection
+	ctx    context.Context       // ends with the service
+	end    context.CancelFunc
+	group  sync.WaitGroup
+}
+
+// migration is one that has not ended.
+type migration struct {
+	owner *migrations
+	c     *Collection
+
+	// step is held over each step that people ask for, from its beginning to
+	// its end; mu guards record alone.
+	step   sync.Mutex
+	mu     sync.Mutex
+	record migrate.Migration
+
+	judged []evaluate.Judged
+	// run is nil while nothing runs; guarded by step, which whoever runs does
+	// not take.
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+func newMigrations(s *Service) *migrations {
+	ctx, end := context.WithCancel(context.Background())
+	return &migrations{service: s, turn: make(chan struct{}, 1), active: map[string]*migration{}, ctx: ctx, end: end}
+}
+
+// close ends what runs; it goes on at the next start.
+func (ms *migrations) close() {
+	ms.end()
+	ms.group.Wait()
+}
+
+// open takes up a collection's migration where it was.
+func (ms *migrations) open(ctx context.Context, c *Collection) error {
+	list, err := migrationsOf(ctx, c.stored)
+	if err != nil || len(list) == 0 || list[0].State.Final() {
+		return err
+	}
+	record := list[0]
+	if record.State == migrate.CutOver { // it was made, and its end not written
+		if err := record.Apply(migrate.EventSwitched, time.Now().UTC()); err != nil {
+			return err
+		}
+	}
+	m := &migration{owner: ms, c: c, record: record}
+	if m.judged, err = readJudged(record.Wish); err != nil {
+		return fmt.Errorf("migration %d of %q: %w", record.ID, c.Name(), err)
+	}
+	ms.mu.Lock()
+	ms.active[c.Name()] = m
+	ms.mu.Unlock()
+	m.step.Lock()
+	defer m.step.Unlock()
+	m.startLocked()
+	return nil
+}
+
+// forget ends the migration of a collection that is being dropped.
+func (ms *migrations) forget(name string) {
+	ms.mu.Lock()
+	m := ms.active[name]
+	delete(ms.active, name)
+	ms.mu.Unlock()
+	if m != nil {
+		m.step.Lock()
+		defer m.step.Unlock()
+		m.stopLocked()
+	}
+}
+
+// migrationsOf is every migration of a collection, the newest first.
+func migrationsOf(ctx context.Context, stored *store.Collection) ([]migrate.Migration, error) {
+	records, err := stored.Records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]migrate.Migration, 0, len(records))
+	for _, r := range slices.Backward(records) {
+		var m migrate.Migration
+		if err := json.Unmarshal(r.Value, &m); err != nil {
+			return nil, &store.CorruptionError{Collection: stored.Name(), Object: fmt.Sprintf("record of migration %d", r.Migration), Detail: err.Error()}
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// Migrations is every migration that a collection had, the newest first.
+func (s *Service) Migrations(ctx context.Context, c *Collection) ([]migrate.Migration, error) {
+	list, err := migrationsOf(ctx, c.stored)
+	if m := s.migrations.of(c); err == nil && m != nil && len(list) > 0 {
+		list[0] = m.get()
+	}
+	return list, err
+}
+
+// Migration is one of them. Error: KindNotFound.
+func (s *Service) Migration(ctx context.Context, c *Collection, id uint64) (migrate.Migration, error) {
+	list, err := s.Migrations(ctx, c)
+	if err != nil {
+		return migrate.Migration{}, err
+	}
+	for _, m := range list {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	return migrate.Migration{}, noMigration(c, id)
+}
+
+func noMigration(c *Collection, id uint64) *Error {
+	return &Error{
+		Kind: KindNotFound, Code: "migration_not_found", Detail: fmt.Sprintf("collection %q has no migration %d", c.Name(), id),
+		Remedy: "GET /collections/" + c.Name() + "/migrations lists those there are",
+	}
+}
+
+// of is the migration of a collection that has not ended, or nil.
+func (ms *migrations) of(c *Collection) *migration {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if m := ms.active[c.Name()]; m != nil && m.c == c {
+		return m
+	}
+	return nil
+}
+
+// get is the record of this moment.
+func (m *migration) get() migrate.Migration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.record.Clone()
+}
+
+// set replaces the record.
+func (m *migration) set(record migrate.Migration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.record = record
+}
+
+// stored is a record as the store keeps it.
+func storedRecord(m migrate.Migration) (store.Record, error) {
+	value, err := json.Marshal(m)
+	return store.Record{Migration: m.ID, Value: value}, err
+}
+
+// Keep implements migrate.Keeper.
+func (m *migration) Keep(ctx context.Context, record migrate.Migration) error {
+	r, err := storedRecord(record)
+	if err != nil {
+		return err
+	}
+	if err := m.c.stored.SetRecord(ctx, r); err != nil {
+		return err
+	}
+	m.set(record)
+	return nil
+}
+
+// MigrationStep takes a step that people ask for: pause, resume, evaluate,
+// cutover, rollback, commit or abort. Errors: KindNotFound, KindConflict for
+// a step that the state does not know, and those of the store.
+func (s *Service) MigrationStep(ctx context.Context, c *Collection, id uint64, e migrate.Event, o StepOptions) (migrate.Migration, error) {
+	m := s.migrations.of(c)
+	if m == nil || m.get().ID != id {
+		ended, err := s.Migration(ctx, c, id)
+		if err != nil {
+			return migrate.Migration{}, err
+		}
+		return ended, stepError(ended.Apply(e, time.Now().UTC()))
+	}
+	m.step.Lock()
+	defer m.step.Unlock()
+	if err := m.take(ctx, e, o); err != nil {
+		return m.get(), stepError(err)
+	}
+	return m.get(), nil
+}
+
+// StepOptions go with a step.
+type StepOptions struct {
+	// RequireCard refuses a cut-over to a generation without a model card.
+	RequireCard bool
+	// Judged are judged queries, of EventEvaluate; nil: those that there are.
+	Judged []evaluate.Judged
+}
+
+// stepError tells a step that is not possible from what went wrong.
+func stepError(err error) error {
+	switch {
+	case errors.Is(err, migrate.ErrStep):
+		return &Error{Kind: KindConflict, Code: "wrong_state", Detail: err.Error(), Err: err}
+	case errors.Is(err, store.ErrIncomplete):
+		return &Error{
+			Kind: KindConflict, Code: "incomplete", Detail: err.Error(), Err: err,
+			Remedy: "GET the migration: its progress names the documents that can't be brought over; put them again with their texts, or delete them",
+		}
+	}
+	return err
+}
+
+// take takes one step; the caller holds step.
+func (m *migration) take(ctx context.Context, e migrate.Event, o StepOptions) error {
+	record := m.get()
+	if !record.State.Knows(e) {
+		return record.Apply(e, time.Now().UTC())
+	}
+	m.stopLocked()
+	defer m.startLocked()
+	record = m.get() // it may have gone on until it stopped
+	if err := record.Apply(e, time.Now().UTC()); err != nil {
+		return err
+	}
+	switch e {
+	case migrate.EventCutOver:
+		if o.RequireCard {
+			if to := m.c.now().of(record.To); to != nil && to.manifest.Evidence.ModelCard == "" {
+				return &Error{
+					Kind: KindConflict, Code: "no_model_card", Detail: fmt.Sprintf("generation %d of %q carries no model card", record.To, m.c.Name()),
+					Remedy: "put a README.md with summary and licence beside the model's files and migrate again, or cut over without require_card",
+				}
+			}
+		}
+		if err := m.switchTo(ctx, record.To, record); err != nil {
+			return err
+		}
+		if err := record.Apply(migrate.EventSwitched, time.Now().UTC()); err != nil {
+			return err
+		}
+		return m.Keep(ctx, record)
+	case migrate.EventRollBack:
+		return m.switchTo(ctx, record.From, record)
+	case migrate.EventCommit:
+		return m.retire(ctx, record.From, record)
+	case migrate.EventAbort:
+		return m.retire(ctx, record.To, record)
+	case migrate.EventEvaluate:
+		if o.Judged != nil {
+			wish, err := writeJudged(o.Judged)
+			if err != nil {
+				return err
+			}
+			m.judged, record.Wish = o.Judged, wish
+		}
+	}
+	return m.Keep(ctx, record)
+}
+
+// switchTo lets a generation serve. What it lacks is brought in before.
+func (m *migration) switchTo(ctx context.Context, number uint64, record migrate.Migration) error {
+	kept, err := storedRecord(record)
+	if err != nil {
+		return err
+	}
+	for range generationChanges {
+		if err = m.drain(ctx, number); err != nil {
+			return err
+		}
+		if err = m.c.stored.SwitchTo(ctx, number, kept); !errors.Is(err, store.ErrIncomplete) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	m.set(record)
+	p := m.c.now()
+	if p.serving.number != number {
+		return m.c.arrange(p.standby, p.serving)
+	}
+	return nil
+}
+
+// retire ends a generation and with it the migration.
+func (m *migration) retire(ctx context.Context, number uint64, record migrate.Migration) error {
+	kept, err := storedRecord(record)
+	if err != nil {
+		return err
+	}
+	if err := m.c.stored.Retire(ctx, number, kept); err != nil {
+		return err
+	}
+	m.set(record)
+	p := m.c.now()
+	if err := m.c.arrange(p.serving, nil); err != nil {
+		return err
+	}
+	p.standby.hold.release()
+	m.owner.mu.Lock()
+	delete(m.owner.active, m.c.Name())
+	m.owner.mu.Unlock()
+	return nil
+}
+
+// stopLocked stops the run and waits for its end.
+func (m *migration) stopLocked() {
+	if m.stop != nil {
+		m.stop()
+		<-m.done
+		m.stop, m.done = nil, nil
+	}
+}
+
+// startLocked starts the run of a migration that has not ended, unless it
+// runs.
+func (m *migration) startLocked() {
+	if m.stop != nil || m.get().State.Final() || m.owner.ctx.Err() != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(m.owner.ctx)
+	m.stop, m.done = stop, make(chan struct{})
+	done := m.done
+	m.owner.group.Go(func() {
+		defer close(done)
+		defer stop()
+		m.work(ctx)
+	})
+}
+
+// writeJudged and readJudged keep judged queries in a record.
+func writeJudged(judged []evaluate.Judged) (json.RawMessage, error) {
+	if len(judged) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(map[string]any{"judged": judged})
+}
+
+func readJudged(wish json.RawMessage) ([]evaluate.Judged, error) {
+	var w struct{ Judged []evaluate.Judged }
+	if len(wish) == 0 {
+		return nil, nil
+	}
+	err := json.Unmarshal(wish, &w)
+	return w.Judged, err
+}
+
+// GenerationHistory is one generation that a collection has or had, and the
+// migration that led to it.
+type GenerationHistory struct {
+	store.GenerationInfo
+	Migration *migrate.Migration // nil: it was the first
+}
+
+// History is every generation of a collection, the oldest first.
+func (s *Service) History(ctx context.Context, c *Collection) ([]GenerationHistory, error) {
+	generations, err := c.stored.Generations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.Migrations(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	history := make([]GenerationHistory, len(generations))
+	for i, g := range generations {
+		history[i].GenerationInfo = g
+		for j := range list {
+			if list[j].To == g.Number {
+				history[i].Migration = &list[j]
+			}
+		}
+	}
+	return history, nil
+}
+
+// standbyManifest is the manifest of the second generation; nil: there is none.
+func (c *Collection) StandbyManifest() *compat.Manifest {
+	if p := c.now(); p.standby != nil {
+		return &p.standby.manifest
+	}
+	return nil
+}

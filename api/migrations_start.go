@@ -1,0 +1,275 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/compat/migrate"
+	"github.com/vecino-db/vecino/embed/evaluate"
+	"github.com/vecino-db/vecino/store"
+)
+
+// MigrationWish asks for a migration: what a collection should be, and how it
+// gets there.
+type MigrationWish struct {
+	Wish   Wish
+	Auto   bool // cut over when the gates have passed
+	Limits migrate.Limits
+	Judged []evaluate.Judged // judged queries for the evaluation; nil: none
+}
+
+// Migrate starts a migration and gives its record. What needs no new
+// generation is done at once, and ended when Migrate returns. Errors:
+// *compat.MismatchError where there is no way, KindConflict where one is under
+// way, KindNotReady where the disk has no room, and those of the encoder.
+func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (migrate.Migration, error) {
+	if err := w.Limits.Validate(); err != nil {
+		return migrate.Migration{}, invalid("bad_limits", "/limits", "%v", err)
+	}
+	want, err := s.target(ctx, c, w.Wish)
+	if err != nil {
+		return migrate.Migration{}, err
+	}
+	facts, err := c.facts(ctx)
+	if err != nil {
+		return migrate.Migration{}, err
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if m := s.migrations.of(c); m != nil {
+		record := m.get()
+		return record, &Error{
+			Kind: KindConflict, Code: "migration_under_way", Detail: fmt.Sprintf("migration %d of %q is %s", record.ID, c.Name(), record.State),
+			Remedy: fmt.Sprintf("finish it (commit) or abort it first: POST /collections/%s/migrations/%d/abort", c.Name(), record.ID),
+		}
+	}
+	have := c.Manifest()
+	mismatch := compat.NewMismatch(c.Name(), have, want, facts)
+	if mismatch.Plan.Verdict == compat.VerdictRefuse {
+		return migrate.Migration{}, mismatch
+	}
+	earlier, err := migrationsOf(ctx, c.stored)
+	if err != nil {
+		return migrate.Migration{}, err
+	}
+	m := &migration{owner: s.migrations, c: c, judged: w.Judged}
+	m.record = migrate.Migration{
+		ID: 1, Collection: c.Name(), State: migrate.Planned, Verdict: mismatch.Plan.Verdict, Changes: mismatch.Changes,
+		From: c.stored.Generation(), Auto: w.Auto, Limits: w.Limits, StartedAt: time.Now().UTC(),
+	}
+	m.record.Progress.Total = facts.Documents
+	if len(earlier) > 0 {
+		m.record.ID = earlier[0].ID + 1
+	}
+	if m.record.Wish, err = writeJudged(w.Judged); err != nil {
+		return migrate.Migration{}, err
+	}
+	if mismatch.Plan.Verdict.Opens() {
+		return s.settle(ctx, m, want)
+	}
+	return s.begin(ctx, m, want)
+}
+
+// target is the manifest that a wish leads to, as a new generation has it.
+func (s *Service) target(ctx context.Context, c *Collection, w Wish) (compat.Manifest, error) {
+	want, err := s.wanted(ctx, c.Manifest(), w)
+	if err != nil {
+		return want, err
+	}
+	checked := want
+	checked.Evidence = compat.Evidence{} // it was observed of the manifest there is
+	return want, checked.Validate()
+}
+
+// settle gives the serving generation its manifest: the vectors stay.
+func (s *Service) settle(ctx context.Context, m *migration, want compat.Manifest) (migrate.Migration, error) {
+	c := m.c
+	m.record.To = m.record.From
+	want.Evidence = c.Manifest().Evidence
+	encoder, problem, err := s.settled(ctx, c, &want)
+	if err != nil {
+		return migrate.Migration{}, err
+	}
+	record := m.get()
+	if err := record.Apply(migrate.EventSettle, time.Now().UTC()); err != nil {
+		encoder.release()
+		return migrate.Migration{}, err
+	}
+	kept, err := storedRecord(record)
+	if err == nil {
+		err = c.stored.Retune(ctx, want, kept)
+	}
+	if err != nil {
+		encoder.release()
+		return migrate.Migration{}, err
+	}
+	former := c.serving()
+	g, err := s.newGeneration(former.number, c.stored.Manifest(), encoder, problem)
+	if err == nil {
+		err = c.arrange(g, nil)
+	}
+	former.hold.release()
+	s.logger.Info("collection opened under another manifest", "collection", c.Name(), "verdict", record.Verdict.String())
+	return record, err
+}
+
+// settled is the encoder of a manifest whose documents stay as they are, proved
+// by the probes that there are; those of the query role are made anew.
+func (s *Service) settled(ctx context.Context, c *Collection, want *compat.Manifest) (encoder *served, problem, err error) {
+	if encoder, problem = s.encoderOf(ctx, *want); encoder == nil {
+		if len(want.Evidence.Probes) > 0 && want.Space.QueryPrompt != c.Manifest().Space.QueryPrompt {
+			return nil, nil, fmt.Errorf("the probes can't be run: %w", problem)
+		}
+		return nil, problem, nil
+	}
+	probes, err := s.probesFor(ctx, encoder)
+	if err == nil && len(want.Evidence.Probes) > 0 {
+		err = sameDocuments(want.Evidence.Probes, probes)
+	}
+	if err != nil {
+		encoder.release()
+		return nil, nil, err
+	}
+	want.Evidence.Probes = probes
+	return encoder, nil, nil
+}
+
+// sameDocuments compares the document side of two sets of probes of the same
+// texts.
+func sameDocuments(stored, fresh []compat.Probe) error {
+	texts := map[string]compat.Probe{}
+	for _, p := range fresh {
+		texts[p.Text] = p
+	}
+	documents, queries := make([][]float32, len(stored)), make([][]float32, len(stored))
+	for i, p := range stored {
+		anew, ok := texts[p.Text]
+		if !ok {
+			anew = p // a text of an older program: nothing to compare
+		}
+		documents[i], queries[i] = anew.Document, p.Query
+	}
+	_, err := compat.CompareProbes(stored, documents, queries)
+	if errors.Is(err, compat.ErrNoProbes) {
+		return nil
+	}
+	return err
+}
+
+// begin makes the target generation and starts to fill it.
+func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest) (_ migrate.Migration, err error) {
+	c := m.c
+	need := diskNeed(want, m.record.Progress.Total)
+	if free, err := s.store.FreeBytes(); err == nil && free < need {
+		return migrate.Migration{}, &Error{
+			Kind: KindFull, Code: "disk_full", Detail: fmt.Sprintf("the migration needs about %d MiB of disk beside what there is, and %d MiB are free", need>>20, free>>20),
+			Remedy: "free space, or migrate to fewer dimensions or a smaller encoding", Err: store.ErrDiskFull,
+		}
+	}
+	encoder, problem := s.encoderOf(ctx, want)
+	if encoder == nil && !want.Space.Raw() && m.record.Verdict == compat.VerdictReembed {
+		return migrate.Migration{}, problem
+	}
+	var standby *generation
+	defer func() {
+		if err != nil {
+			encoder.release()
+		}
+	}()
+	want.Evidence = compat.Evidence{}
+	want.Provenance.Program, want.Provenance.CreatedAt = s.program, time.Now().UTC().Truncate(time.Second)
+	if encoder != nil {
+		if want.Evidence.Probes, err = s.probesFor(ctx, encoder); err != nil {
+			return migrate.Migration{}, err
+		}
+		want.Evidence.ModelCard = cardOf(encoder)
+	}
+	want = want.WithDefaults()
+	serving := c.serving()
+	next, err := c.nextGeneration(ctx)
+	if err != nil {
+		return migrate.Migration{}, err
+	}
+	if standby, err = s.newGeneration(next, want, encoder, problem); err != nil {
+		return migrate.Migration{}, err
+	}
+	// Writers bring both from here on; until the store knows of the second it
+	// leaves out what they bring for it.
+	if err = c.arrange(serving, standby); err != nil {
+		return migrate.Migration{}, err
+	}
+	record := m.get()
+	record.To = next
+	if err = record.Apply(migrate.EventStart, time.Now().UTC()); err == nil {
+		var kept store.Record
+		if kept, err = storedRecord(record); err == nil {
+			_, err = c.stored.StartStandby(ctx, want, kept)
+		}
+	}
+	if err != nil {
+		return migrate.Migration{}, errors.Join(err, c.arrange(serving, nil))
+	}
+	m.set(record)
+	s.migrations.mu.Lock()
+	s.migrations.active[c.Name()] = m
+	s.migrations.mu.Unlock()
+	m.step.Lock()
+	defer m.step.Unlock()
+	m.startLocked()
+	s.logger.Info("migration started", "collection", c.Name(), "migration", record.ID, "verdict", record.Verdict.String(), "documents", record.Progress.Total)
+	return record, nil
+}
+
+// nextGeneration is the number that the store gives to a new generation.
+func (c *Collection) nextGeneration(ctx context.Context) (uint64, error) {
+	list, err := c.stored.Generations(ctx)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	return list[len(list)-1].Number + 1, nil
+}
+
+// cardOf is what a generation carries of its model's card.
+func cardOf(encoder *served) string {
+	info := encoder.Info()
+	if encoder.model != ModelHash && info.Licence == "" {
+		return "" // there is no card, or one that does not say what one may do
+	}
+	var parts []string
+	for _, part := range []struct{ name, value string }{{"", info.Description}, {"licence: ", info.Licence}, {"source: ", info.Source}} {
+		if part.value != "" {
+			parts = append(parts, part.name+part.value)
+		}
+	}
+	card := strings.Join(parts, "\n")
+	for len(card) > compat.MaxCardBytes {
+		card = card[:len(card)-1]
+	}
+	return strings.ToValidUTF8(card, "")
+}
+
+// diskNeed is what the second generation takes on the disk: its vectors, and
+// its graph in two checkpoints, of which one may be half written.
+func diskNeed(m compat.Manifest, documents int) int64 {
+	return int64(documents) * (vectorBytes(m) + 2*graphBytes(m))
+}
+
+// vectorBytes is a stored vector with its key.
+func vectorBytes(m compat.Manifest) int64 { return int64(4*m.Space.Dimension) + 24 }
+
+// graphBytes is what an engine holds of one vector.
+func graphBytes(m compat.Manifest) int64 {
+	links := int64(4 * (2*m.Index.M + m.Index.M/8 + 4))
+	dim := int64(m.Space.Dimension)
+	switch m.Index.Encoding {
+	case compat.EncodingInt8:
+		return 2*dim + 32 + links
+	case compat.EncodingLVQ4x8:
+		return dim*3/2 + 32 + links
+	}
+	return 4*dim + links
+}

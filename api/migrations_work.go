@@ -1,0 +1,271 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/compat/migrate"
+	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/store"
+)
+
+// keepCurrentEvery is how often a standby is looked at that needs no backfill:
+// it lacks what writers could not encode for it.
+const keepCurrentEvery = time.Second
+
+// systemClock is migrate.Clock.
+type systemClock struct{}
+
+// Now implements migrate.Clock.
+func (systemClock) Now() time.Time { return time.Now().UTC() }
+
+// Sleep implements migrate.Clock.
+func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// work does what the state asks for until nothing is left or ctx ends.
+func (m *migration) work(ctx context.Context) {
+	ctx = embed.WithPriority(ctx, embed.PriorityMigration)
+	log := m.owner.service.logger.With("collection", m.c.Name(), "migration", m.get().ID)
+	for ctx.Err() == nil {
+		record := m.get()
+		var err error
+		switch record.State {
+		case migrate.Backfilling, migrate.CatchingUp, migrate.Evaluating:
+			err = m.inTurn(ctx, m.advance)
+		case migrate.Ready:
+			if !record.Auto {
+				err = m.keepCurrent(ctx)
+				break
+			}
+			err = m.cutOver(ctx)
+		case migrate.RollbackWindow, migrate.RolledBack:
+			err = m.keepCurrent(ctx)
+		default:
+			return // paused, failed, or at its end
+		}
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrClosed) {
+			return // the collection is gone, or the store
+		}
+		log.Error("migration stopped", "state", record.State, "error", err)
+		record = m.get()
+		if record.Fail(err, time.Now().UTC()) != nil {
+			return // the state goes on by itself at the next start
+		}
+		if err := m.Keep(context.WithoutCancel(ctx), record); err != nil {
+			log.Error("the failure could not be kept", "error", err)
+			m.set(record)
+		}
+	}
+}
+
+// inTurn does f when it is the collection's turn.
+func (m *migration) inTurn(ctx context.Context, f func(context.Context) error) error {
+	select {
+	case m.owner.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-m.owner.turn }()
+	return f(ctx)
+}
+
+// advance backfills, or evaluates.
+func (m *migration) advance(ctx context.Context) error {
+	record := m.get()
+	if record.State == migrate.Evaluating {
+		return m.evaluate(ctx, record)
+	}
+	runner := &migrate.Runner{Backlog: m.backlog(record.To), Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set}
+	return runner.Fill(ctx, &record)
+}
+
+// cutOver is the step that an automatic migration takes itself. It holds no
+// step: who takes one stops this first.
+func (m *migration) cutOver(ctx context.Context) error {
+	record := m.get()
+	if err := record.Apply(migrate.EventCutOver, time.Now().UTC()); err != nil {
+		return err
+	}
+	// From here it goes to its end, whoever wants it to stop.
+	ctx = context.WithoutCancel(ctx)
+	if err := m.switchTo(ctx, record.To, record); err != nil {
+		return err
+	}
+	if err := record.Apply(migrate.EventSwitched, time.Now().UTC()); err != nil {
+		return err
+	}
+	return m.Keep(ctx, record)
+}
+
+// keepCurrent brings in, now and then, what the standby lacks. What goes wrong
+// with it now may go right later.
+func (m *migration) keepCurrent(ctx context.Context) error {
+	if s, ok := m.c.stored.Standby(); ok && s.Filled < s.Documents {
+		if err := m.inTurn(ctx, func(ctx context.Context) error { return m.drain(ctx, s.Generation) }); err != nil && ctx.Err() == nil {
+			m.owner.service.logger.Warn("the generation that stands by could not be brought up to date", "collection", m.c.Name(), "error", err)
+		}
+	}
+	return systemClock{}.Sleep(ctx, keepCurrentEvery)
+}
+
+// drain brings in what the standby of a number lacks, once.
+func (m *migration) drain(ctx context.Context, number uint64) error {
+	backlog := m.backlog(number)
+	for {
+		batch, err := backlog.Next(ctx, 64)
+		if err != nil || batch == nil {
+			return err
+		}
+		if _, err := batch.Do(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// backlog is what a standby lacks.
+type backlog struct {
+	c      *Collection
+	number uint64
+	at     store.Position
+}
+
+func (m *migration) backlog(number uint64) *backlog { return &backlog{c: m.c, number: number} }
+
+// Coverage implements migrate.Backlog.
+func (b *backlog) Coverage() (have, total int) {
+	s, ok := b.c.stored.Standby()
+	if !ok {
+		return 0, 0
+	}
+	return s.Filled, s.Documents
+}
+
+// Next implements migrate.Backlog.
+func (b *backlog) Next(ctx context.Context, n int) (migrate.Batch, error) {
+	for {
+		p := b.c.now()
+		docs, rows, next, done, err := b.c.stored.Unfilled(ctx, b.number, b.at, n, p.derived)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			b.at = 0
+			return nil, nil
+		}
+		b.at = next
+		if len(docs) > 0 { // others were deleted meanwhile
+			return &backlogBatch{b: b, p: p, docs: docs, rows: rows}, nil
+		}
+	}
+}
+
+// backlogBatch is some of it.
+type backlogBatch struct {
+	b    *backlog
+	p    *places
+	docs []store.Unfilled
+	rows compat.Vectors // in the serving generation, where the others follow from them
+}
+
+// Len implements migrate.Batch.
+func (b *backlogBatch) Len() int { return len(b.docs) }
+
+// Do implements migrate.Batch.
+func (b *backlogBatch) Do(ctx context.Context) (done migrate.Done, err error) {
+	var vectors compat.Vectors
+	var rows []int
+	if b.p.derived {
+		vectors, rows, err = derived(b.p, b.rows)
+	} else {
+		vectors, rows, done, err = b.encode(ctx)
+	}
+	if err != nil {
+		return migrate.Done{}, err
+	}
+	var docs []store.Unfilled
+	var take []int
+	for i, row := range rows {
+		if row < 0 {
+			done.Blocked = append(done.Blocked, b.docs[i].ID.String())
+			continue
+		}
+		docs, take = append(docs, b.docs[i]), append(take, row)
+	}
+	if len(docs) == 0 {
+		return done, nil
+	}
+	done.Filled, err = b.b.c.stored.Fill(ctx, b.b.number, docs, vectors.Select(take))
+	return done, err
+}
+
+// encode makes the vectors of the batch's texts.
+func (b *backlogBatch) encode(ctx context.Context) (v compat.Vectors, rows []int, done migrate.Done, err error) {
+	rows = make([]int, len(b.docs))
+	var texts []string
+	for i, d := range b.docs {
+		if rows[i] = -1; d.HasText {
+			rows[i] = len(texts)
+			texts = append(texts, d.Text)
+		}
+	}
+	if len(texts) == 0 {
+		return v, rows, done, nil
+	}
+	encoded, some, err := b.b.c.encodeSome(ctx, b.p.standby, texts)
+	if err != nil {
+		return v, nil, done, err
+	}
+	for i, row := range rows {
+		if row >= 0 {
+			rows[i] = some[row]
+		}
+	}
+	for _, n := range encoded.Tokens {
+		done.Tokens += n
+	}
+	done.Encoded = encoded.Vectors.Len()
+	return encoded.Vectors, rows, done, nil
+}
+
+// derived computes the batch's vectors from the serving ones; a row of which
+// nothing is left there is -1.
+func derived(p *places, v compat.Vectors) (compat.Vectors, []int, error) {
+	d, err := compat.NewDerivation(p.serving.manifest, p.standby.manifest)
+	if err != nil || d == nil {
+		return compat.Vectors{}, nil, errors.Join(err, errors.New("the vectors can't be derived: start the migration anew"))
+	}
+	rows := make([]int, v.Len())
+	all, err := d.Derive(v)
+	if err == nil {
+		for i := range rows {
+			rows[i] = i
+		}
+		return all, rows, nil
+	}
+	var parts []compat.Vectors
+	for i := range rows {
+		one, err := d.Derive(v.Slice(i, i+1))
+		if err != nil {
+			rows[i] = -1
+			continue
+		}
+		rows[i] = len(parts)
+		parts = append(parts, one)
+	}
+	all, err = compat.Concat(parts...)
+	return all, rows, err
+}
