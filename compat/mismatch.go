@@ -27,6 +27,9 @@ type MismatchError struct {
 func NewMismatch(collection string, have, want Manifest, facts Facts) *MismatchError {
 	changes := Diff(have, want)
 	facts.Model = have.Provenance.Model
+	if facts.Command == "" {
+		facts.Command = command(collection, have, want)
+	}
 	return &MismatchError{
 		Collection: collection,
 		Have:       have.Space.Fingerprint(),
@@ -120,7 +123,10 @@ func (e *MismatchError) Error() string {
 		}
 		wrap(&b, "No text:    ", ids)
 	}
-	wrap(&b, "What to do: ", e.Plan.Remedy)
+	wrap(&b, "What to do: ", strings.TrimSuffix(e.Plan.Remedy, " "+e.Plan.Command))
+	if e.Plan.Command != "" {
+		b.WriteString("$ " + e.Plan.Command) // on one line, to be copied
+	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 

@@ -17,6 +17,7 @@ type Facts struct {
 	WithText   int      // of those, points whose text was kept
 	BlockedIDs []string // ids of points without text; a plan lists MaxBlockedIDs of them
 	Model      string   // the label of the model that the collection was made with, if any
+	Command    string   // that migrates the collection to what is wanted, if there is one
 }
 
 // counted reports whether somebody looked which texts were kept.
@@ -39,8 +40,10 @@ type Plan struct {
 	// because their texts were not kept, and BlockedIDs are some of them.
 	BlockedDocuments int      `json:"blocked_documents"`
 	BlockedIDs       []string `json:"blocked_ids,omitempty"`
-	// Remedy says what the user can do next.
-	Remedy string `json:"remedy"`
+	// Remedy says what the user can do next; Command is the line of a shell at
+	// its end that migrates the collection, if there is one.
+	Remedy  string `json:"remedy"`
+	Command string `json:"command,omitempty"`
 }
 
 // MakePlan plans the changes that Diff found for a collection. A reembed whose
@@ -59,6 +62,9 @@ func MakePlan(collection string, changes []Change, facts Facts) Plan {
 	p.CallsEncoder = p.Verdict == VerdictReembed
 	p.Summary = summary(p, changes, facts)
 	p.Remedy = remedy(collection, p, changes, facts)
+	if facts.Command != "" && strings.HasSuffix(p.Remedy, facts.Command) {
+		p.Command = facts.Command
+	}
 	if p.Verdict < VerdictRefuse {
 		p.Steps = steps(p, changes)
 	}
@@ -108,15 +114,19 @@ func remedy(collection string, p Plan, changes []Change, facts Facts) string {
 	default:
 		model = name + " with the settings that the collection was made with"
 	}
+	migrate := ""
+	if facts.Command != "" {
+		migrate = fmt.Sprintf(" Or migrate it while it serves: %s", facts.Command)
+	}
 	switch p.Verdict {
 	case VerdictSame, VerdictTune:
 		return "Open it: nothing has to be done."
 	case VerdictRecheck:
-		return fmt.Sprintf("Run the probes, or open %q with the query prompt that it has.", collection)
+		return fmt.Sprintf("Open %q with the query prompt that it has.%s", collection, migrate)
 	case VerdictRebuild, VerdictDerive:
-		return fmt.Sprintf("Open %q with the settings that it has, or create another collection with these.", collection)
+		return fmt.Sprintf("Open %q with the settings that it has, or create another collection with these.%s", collection, migrate)
 	case VerdictReembed:
-		return fmt.Sprintf("Use %s. Or create another collection for what was asked for, and put the texts into it.", model)
+		return fmt.Sprintf("Use %s. Or create another collection for what was asked for, and put the texts into it.%s", model, migrate)
 	}
 	switch {
 	case changed(changes, "schema"):

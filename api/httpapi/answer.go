@@ -33,6 +33,8 @@ type answer struct {
 
 	streamed bool // it was written already
 
+	status int // 0: 200
+
 	fingerprint string // the space of vectors that belong to no collection
 }
 
@@ -66,8 +68,11 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, took ti
 	if err := encoder.Encode(value); err != nil {
 		return s.fail(w, r, fmt.Errorf("encode the answer: %w", err))
 	}
-	send(w, r, http.StatusOK, mediaJSON, b.Bytes())
-	return http.StatusOK
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	send(w, r, a.status, mediaJSON, b.Bytes())
+	return a.status
 }
 
 // minCompressed is the size below which compressing an answer doesn't pay.

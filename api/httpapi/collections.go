@@ -101,6 +101,9 @@ func (s *Server) getManifest(ctx context.Context, c *call) (answer, error) {
 	if c.request.URL.Query().Get("probes") != "true" {
 		result["manifest"] = withoutVectors(m)
 	}
+	if target := c.collection.StandbyManifest(); target != nil {
+		result["standby"] = map[string]any{"fingerprint": target.Space.Fingerprint().String(), "manifest": withoutVectors(*target)}
+	}
 	if problem := c.collection.Problem(); problem != nil {
 		result["problem"] = problemText(problem)
 	}

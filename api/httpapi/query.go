@@ -67,18 +67,37 @@ func several(ctx context.Context, c *call, form func(*strictjson.Reader) (query,
 	if wanted > maxBatchHits {
 		return nil, usage{}, malformed("bad_request", "/searches", "the limits of the queries add up to %d; a batch may ask for %d hits", wanted, maxBatchHits)
 	}
-	lists := make([][]record, 0, len(queries))
-	var total usage
+	for try := 1; ; try++ {
+		lists, use, mixed, err := runAll(ctx, c, queries)
+		if !mixed || err != nil || try == maxMixed {
+			return lists, use, err
+		}
+	}
+}
+
+// maxMixed bounds how often a batch is asked again because a cut-over came in
+// the middle of it: its answers are of one space.
+const maxMixed = 4
+
+// runAll runs queries one after the other; mixed says that not one generation
+// has answered them all.
+func runAll(ctx context.Context, c *call, queries []query) (lists [][]record, total usage, mixed bool, err error) {
+	lists = make([][]record, 0, len(queries))
+	first := ""
 	for _, q := range queries {
 		hits, use, err := run(ctx, c, q)
 		if err != nil {
-			return nil, usage{}, err
+			return nil, usage{}, false, err
 		}
+		if first == "" {
+			first = c.etag
+		}
+		mixed = mixed || c.etag != first
 		lists = append(lists, hits)
 		total.Tokens += use.Tokens
 		total.Plan = use.Plan
 	}
-	return lists, total, nil
+	return lists, total, mixed, nil
 }
 
 // run runs one query.
@@ -96,6 +115,7 @@ func run(ctx context.Context, c *call, q query) ([]record, usage, error) {
 	if err != nil {
 		return nil, usage{}, hint(err, q.Query)
 	}
+	c.fingerprint, c.etag = found.Fingerprint.String(), found.ETag
 	hits := make([]record, 0, len(found.Hits))
 	for _, h := range found.Hits {
 		r := q.selector.record(h.Stored)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/api/strictjson"
+	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -62,6 +63,10 @@ type call struct {
 	body       []byte            // decompressed; nil for operations without one
 	collection *api.Collection   // of the path, or the one just created
 
+	// fingerprint and etag are of the generation that has answered; "": of the
+	// one that serves.
+	fingerprint, etag string
+
 	writer http.ResponseWriter // of streams, which write their answers themselves
 }
 
@@ -75,7 +80,12 @@ func handlers() map[string]handler {
 		"healthz": (*Server).healthz, "livez": (*Server).healthz, "readyz": (*Server).readyz, "metrics": (*Server).serveMetrics,
 		"listCollections": (*Server).listCollections, "createCollection": (*Server).createCollection, "getCollection": (*Server).getCollection,
 		"deleteCollection": (*Server).deleteCollection, "collectionExists": (*Server).collectionExists,
-		"getManifest": (*Server).getManifest, "diffManifest": (*Server).diffManifest,
+		"getManifest": (*Server).getManifest, "diffManifest": (*Server).diffManifest, "getHistory": (*Server).getHistory,
+		"startMigration": (*Server).startMigration, "listMigrations": (*Server).listMigrations, "getMigration": (*Server).getMigration,
+		"migrationReport": (*Server).migrationReport,
+		"pauseMigration":  stepOf(migrate.EventPause), "resumeMigration": stepOf(migrate.EventResume), "evaluateMigration": stepOf(migrate.EventEvaluate),
+		"cutoverMigration": stepOf(migrate.EventCutOver), "rollbackMigration": stepOf(migrate.EventRollBack),
+		"commitMigration": stepOf(migrate.EventCommit), "abortMigration": stepOf(migrate.EventAbort),
 		"upsertPoints": (*Server).upsertPoints, "getPoints": (*Server).getPoints, "getPoint": (*Server).getPoint,
 		"deletePoints": (*Server).deletePoints, "countPoints": (*Server).countPoints, "scrollPoints": (*Server).scrollPoints,
 		"queryGroups":   (*Server).queryGroups,
@@ -161,8 +171,11 @@ func (s *Server) answer(ec echo.Context, op operation, h handler, started time.T
 		return http.StatusOK
 	}
 	if c.collection != nil {
-		w.Header().Set(headerFingerprint, c.collection.Fingerprint().String())
-		w.Header().Set("ETag", c.collection.ETag())
+		if c.fingerprint == "" {
+			c.fingerprint, c.etag = c.collection.Fingerprint().String(), c.collection.ETag()
+		}
+		w.Header().Set(headerFingerprint, c.fingerprint)
+		w.Header().Set("ETag", c.etag)
 	}
 	if err != nil {
 		return s.fail(w, r, err)
@@ -193,7 +206,7 @@ func (s *Server) run(ec echo.Context, c *call, h handler) (answer, error) {
 	}
 	if c.operation.streamed {
 		c.writer = ec.Response()
-	} else if c.operation.hasBody() {
+	} else if c.operation.hasBody() && (c.request.ContentLength != 0 || c.operation.needsBody()) {
 		if err := s.readBody(ec.Response(), c); err != nil {
 			return answer{}, err
 		}

@@ -68,6 +68,11 @@ func (o operation) echoPath() string {
 // hasBody reports whether the operation takes a body.
 func (o operation) hasBody() bool { return o.route.Operation.RequestBody != nil }
 
+// needsBody reports whether it can't do without one.
+func (o operation) needsBody() bool {
+	return o.hasBody() && o.route.Operation.RequestBody.Value.Required
+}
+
 // filterOptions are the library's: the service has defaults of its own.
 func filterOptions() *openapi3filter.Options {
 	return &openapi3filter.Options{SkipSettingDefaults: true}

@@ -22,34 +22,37 @@ func distanceOf(m compat.Metric) string {
 // decodeWish reads what a collection should be.
 func decodeWish(data []byte) (api.Wish, error) {
 	var w api.Wish
-	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
-		decoders := map[string]func() error{
-			"embedding": func() error { w.Embedding = new(api.EmbeddingWish); return embeddingWish(r, w.Embedding) },
-			"vectors":   optional(r, func() error { w.Vectors = new(api.VectorsWish); return vectorsWish(r, &w) }),
-			"index": func() error {
-				return fields(r, map[string]func() error{
-					"engine":       oneOf(r, &w.Index.Engine, compat.EngineHNSW, compat.EngineCoder, compat.EngineExact, compat.EngineAuto),
-					"m":            integer(r, &w.Index.M, compat.MinM, compat.MaxM),
-					"ef_construct": integer(r, &w.Index.EfConstruction, 1, compat.MaxEf),
-					"encoding":     oneOf(r, &w.Index.Encoding, compat.EncodingF32, compat.EncodingInt8, compat.EncodingLVQ4x8),
-				})
-			},
-			"search": func() error {
-				return fields(r, map[string]func() error{"ef": integer(r, &w.Search.Ef, 1, compat.MaxEf)})
-			},
-			"hnsw_config":     hnswConfig(r, &w),
-			"sparse_vectors":  absent(r, "there are no sparse vectors here; leave them out"),
-			"sharding_method": absent(r, "there are no shards here; leave it out"),
-		}
-		for _, key := range []string{
-			"on_disk_payload", "optimizers_config", "quantization_config", "replication_factor", "shard_number", "wal_config",
-			"write_consistency_factor", "strict_mode_config",
-		} {
-			decoders[key] = r.Skip
-		}
-		return fields(r, decoders)
-	})
+	err := strictjson.Decode(data, func(r *strictjson.Reader) error { return fields(r, wishDecoders(r, &w)) })
 	return w, err
+}
+
+// wishDecoders read the members of a wish.
+func wishDecoders(r *strictjson.Reader, w *api.Wish) map[string]func() error {
+	decoders := map[string]func() error{
+		"embedding": func() error { w.Embedding = new(api.EmbeddingWish); return embeddingWish(r, w.Embedding) },
+		"vectors":   optional(r, func() error { w.Vectors = new(api.VectorsWish); return vectorsWish(r, w) }),
+		"index": func() error {
+			return fields(r, map[string]func() error{
+				"engine":       oneOf(r, &w.Index.Engine, compat.EngineHNSW, compat.EngineCoder, compat.EngineExact, compat.EngineAuto),
+				"m":            integer(r, &w.Index.M, compat.MinM, compat.MaxM),
+				"ef_construct": integer(r, &w.Index.EfConstruction, 1, compat.MaxEf),
+				"encoding":     oneOf(r, &w.Index.Encoding, compat.EncodingF32, compat.EncodingInt8, compat.EncodingLVQ4x8),
+			})
+		},
+		"search": func() error {
+			return fields(r, map[string]func() error{"ef": integer(r, &w.Search.Ef, 1, compat.MaxEf)})
+		},
+		"hnsw_config":     hnswConfig(r, w),
+		"sparse_vectors":  absent(r, "there are no sparse vectors here; leave them out"),
+		"sharding_method": absent(r, "there are no shards here; leave it out"),
+	}
+	for _, key := range []string{
+		"on_disk_payload", "optimizers_config", "quantization_config", "replication_factor", "shard_number", "wal_config",
+		"write_consistency_factor", "strict_mode_config",
+	} {
+		decoders[key] = r.Skip
+	}
+	return decoders
 }
 
 // embeddingWish reads "embedding".

@@ -1,0 +1,250 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/vecino-db/vecino/api"
+	"github.com/vecino-db/vecino/api/report"
+	"github.com/vecino-db/vecino/api/strictjson"
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/compat/migrate"
+	"github.com/vecino-db/vecino/embed/evaluate"
+)
+
+// migrationRecord is a migration as clients see it.
+type migrationRecord struct {
+	ID         string           `json:"id"`
+	Collection string           `json:"collection"`
+	State      migrate.State    `json:"state"`
+	Reason     string           `json:"reason,omitempty"`
+	Verdict    compat.Verdict   `json:"verdict"`
+	Changes    []compat.Change  `json:"changes"`
+	From       uint64           `json:"from_generation"`
+	To         uint64           `json:"to_generation"`
+	Auto       bool             `json:"auto"`
+	Limits     migrate.Limits   `json:"limits"`
+	Progress   migrate.Progress `json:"progress"`
+	StartedAt  time.Time        `json:"started_at"`
+	EndedAt    *time.Time       `json:"ended_at"`
+	Steps      []migrate.Step   `json:"steps"`
+	Gates      json.RawMessage  `json:"gates"`
+	Evaluation json.RawMessage  `json:"evaluation"` // a report; null before the first
+}
+
+// migrationOf is a record for clients; whole keeps its evaluation.
+func migrationOf(m migrate.Migration, whole bool) migrationRecord {
+	r := migrationRecord{
+		ID: strconv.FormatUint(m.ID, 10), Collection: m.Collection, State: m.State, Reason: m.Reason, Verdict: m.Verdict, Changes: m.Changes,
+		From: m.From, To: m.To, Auto: m.Auto, Limits: m.Limits, Progress: m.Progress, StartedAt: m.StartedAt, EndedAt: m.EndedAt, Steps: m.Steps,
+		Gates: json.RawMessage("[]"),
+	}
+	if r.Changes == nil {
+		r.Changes = []compat.Change{}
+	}
+	var gates struct{ Gates json.RawMessage }
+	if json.Unmarshal(m.Evaluation, &gates) == nil && len(gates.Gates) > 0 && string(gates.Gates) != "null" {
+		r.Gates = gates.Gates
+	}
+	if whole {
+		r.Evaluation = m.Evaluation
+	}
+	return r
+}
+
+// startMigration starts one.
+func (s *Server) startMigration(ctx context.Context, c *call) (answer, error) {
+	w, err := decodeMigration(c.body)
+	if err != nil {
+		return answer{}, err
+	}
+	m, err := s.service.Migrate(ctx, c.collection, w)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{result: migrationOf(m, true), status: http.StatusCreated}, nil
+}
+
+// listMigrations lists them, the newest first.
+func (s *Server) listMigrations(ctx context.Context, c *call) (answer, error) {
+	list, err := s.service.Migrations(ctx, c.collection)
+	if err != nil {
+		return answer{}, err
+	}
+	records := make([]migrationRecord, 0, len(list))
+	for _, m := range list {
+		records = append(records, migrationOf(m, false))
+	}
+	return answer{result: map[string]any{"migrations": records}}, nil
+}
+
+// migrationID is the number in the path.
+func migrationID(c *call) (uint64, error) {
+	id, err := strconv.ParseUint(c.path["migration"], 10, 64)
+	if err != nil {
+		return 0, &api.Error{
+			Kind: api.KindNotFound, Code: "migration_not_found", Detail: fmt.Sprintf("%.40q is no migration", c.path["migration"]),
+			Remedy: "GET /collections/" + c.collection.Name() + "/migrations lists those there are",
+		}
+	}
+	return id, nil
+}
+
+// getMigration gives one.
+func (s *Server) getMigration(ctx context.Context, c *call) (answer, error) {
+	id, err := migrationID(c)
+	if err != nil {
+		return answer{}, err
+	}
+	m, err := s.service.Migration(ctx, c.collection, id)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{result: migrationOf(m, true)}, nil
+}
+
+// migrationReport gives one file of the report of a migration.
+func (s *Server) migrationReport(ctx context.Context, c *call) (answer, error) {
+	id, err := migrationID(c)
+	if err != nil {
+		return answer{}, err
+	}
+	m, err := s.service.Migration(ctx, c.collection, id)
+	if err != nil {
+		return answer{}, err
+	}
+	var r report.Report
+	if len(m.Evaluation) == 0 {
+		return answer{}, &api.Error{
+			Kind: api.KindNotFound, Code: "not_evaluated", Detail: fmt.Sprintf("migration %d of %q was not evaluated yet", id, c.collection.Name()),
+			Remedy: "wait until it is ready, or POST its evaluate",
+		}
+	}
+	if err := json.Unmarshal(m.Evaluation, &r); err != nil {
+		return answer{}, fmt.Errorf("report of migration %d: %w", id, err)
+	}
+	files, err := r.Files()
+	if err != nil {
+		return answer{}, err
+	}
+	media := map[string]string{"report.md": "text/markdown; charset=utf-8", "report.json": mediaJSON}
+	for _, f := range files {
+		if f.Name != c.path["file"] {
+			continue
+		}
+		kind := media[f.Name]
+		if kind == "" {
+			kind = "image/svg+xml"
+		}
+		return answer{text: f.Bytes, media: kind}, nil
+	}
+	return answer{}, &api.Error{
+		Kind: api.KindNotFound, Code: "no_such_file", Detail: fmt.Sprintf("the report has no file %.40q", c.path["file"]),
+		Remedy: "there is report.md, report.json, and scores.svg, queries.svg, overlap.svg where their parts were measured",
+	}
+}
+
+// stepOf makes the handler of a step.
+func stepOf(e migrate.Event) handler {
+	return func(s *Server, ctx context.Context, c *call) (answer, error) {
+		id, err := migrationID(c)
+		if err != nil {
+			return answer{}, err
+		}
+		o, err := decodeStep(c.body)
+		if err != nil {
+			return answer{}, err
+		}
+		m, err := s.service.MigrationStep(ctx, c.collection, id, e, o)
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{result: migrationOf(m, true)}, nil
+	}
+}
+
+// getHistory gives every generation of a collection, the oldest first.
+func (s *Server) getHistory(ctx context.Context, c *call) (answer, error) {
+	list, err := s.service.History(ctx, c.collection)
+	if err != nil {
+		return answer{}, err
+	}
+	rows := make([]map[string]any, 0, len(list))
+	for _, g := range list {
+		row := map[string]any{
+			"generation": g.Number, "created_at": g.CreatedAt, "serving": g.Serving, "standby": g.Standby,
+			"fingerprint": g.Manifest.Space.Fingerprint().String(), "manifest": withoutVectors(g.Manifest), "migration": nil,
+		}
+		if g.Migration != nil {
+			row["migration"] = migrationOf(*g.Migration, true)
+		}
+		rows = append(rows, row)
+	}
+	return answer{result: map[string]any{"generations": rows}}, nil
+}
+
+// decodeMigration reads what a migration leads to, and how.
+func decodeMigration(data []byte) (api.MigrationWish, error) {
+	var w api.MigrationWish
+	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
+		decoders := wishDecoders(r, &w.Wish)
+		decoders["auto"] = optional(r, into(&w.Auto, r.Bool))
+		decoders["judgements"] = judgements(r, &w.Judged)
+		decoders["limits"] = optional(r, func() error {
+			return fields(r, map[string]func() error{
+				"tokens_per_second": optional(r, integer(r, &w.Limits.TokensPerSecond, 1, 1<<30)),
+				"batch":             optional(r, integer(r, &w.Limits.Batch, 1, 4096)),
+				"share": optional(r, func() error {
+					x, err := r.Float32()
+					w.Limits.Share = float64(x)
+					return err
+				}),
+			})
+		})
+		return fields(r, decoders)
+	})
+	return w, err
+}
+
+// decodeStep reads what goes with a step; an empty body is nothing.
+func decodeStep(data []byte) (api.StepOptions, error) {
+	var o api.StepOptions
+	if len(bytes.TrimSpace(data)) == 0 {
+		return o, nil
+	}
+	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
+		return fields(r, map[string]func() error{
+			"require_card": optional(r, into(&o.RequireCard, r.Bool)),
+			"judgements":   judgements(r, &o.Judged),
+		})
+	})
+	return o, err
+}
+
+// judgements makes the decoder of judged queries, each as a line of a file of
+// them is.
+func judgements(r *strictjson.Reader, judged *[]evaluate.Judged) func() error {
+	return optional(r, func() error {
+		var lines bytes.Buffer
+		err := r.Array(func(int) error {
+			line, err := r.Raw()
+			if err == nil {
+				err = json.Compact(&lines, line)
+			}
+			lines.WriteByte('\n')
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if *judged, err = evaluate.ReadJudged(&lines); err != nil {
+			return r.Fail("%v", err)
+		}
+		return nil
+	})
+}

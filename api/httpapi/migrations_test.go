@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// notes puts n points of text into a collection.
+func (s *server) notes(collection string, n int) {
+	s.t.Helper()
+	var points []string
+	for i := range n {
+		points = append(points, fmt.Sprintf(`{"id":%d,"text":"harbour %d with ferry %d and storm %d","payload":{"n":%d}}`, i, i, i*7, i*13, i))
+	}
+	s.must(200, "PUT", "/collections/"+collection+"/points?wait=true", `{"points":[`+strings.Join(points, ",")+`]}`)
+}
+
+// reaches waits for a state of a migration.
+func (s *server) reaches(path, state string) reply {
+	s.t.Helper()
+	for range 2000 {
+		r := s.must(200, "GET", path, nil)
+		got := r.at(s.t, "result", "state")
+		if got == state {
+			return r
+		}
+		if got == "failed" {
+			s.t.Fatalf("%s failed: %v", path, r.at(s.t, "result", "reason"))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.t.Fatalf("%s is not %s", path, state)
+	return reply{}
+}
+
+// TestMigrations takes every route of migrations.
+func TestMigrations(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.must(200, "PUT", "/collections/c", `{"embedding":{"model":"builtin:hash","dimensions":128}}`)
+	s.notes("c", 60)
+	before := s.must(200, "POST", "/collections/c/points/query", `{"query":{"text":"harbour 5 with ferry 35"},"limit":3}`)
+
+	r := s.must(200, "POST", "/collections/c/manifest/diff", `{"embedding":{"model":"builtin:hash","dimensions":256}}`)
+	if remedy := fmt.Sprint(r.at(t, "result", "plan", "remedy")); !strings.Contains(remedy, "vecino migrate start -c c --model builtin:hash --dimensions 256") {
+		t.Errorf("the remedy is %q", remedy)
+	}
+	judged := `"judgements":[{"id":"q1","text":"harbour 5 with ferry 35","relevant":{"5":1}}]`
+	r = s.must(201, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:hash","dimensions":256},"limits":{"tokens_per_second":100000,"share":0.5,"batch":7},`+judged+`}`)
+	if r.at(t, "result", "id") != "1" || r.at(t, "result", "verdict") != "reembed" || r.at(t, "result", "to_generation") != 2.0 {
+		t.Errorf("started: %.400s", r.body)
+	}
+	s.must(409, "POST", "/collections/c/migrations", `{"index":{"m":9}}`)
+	path := "/collections/c/migrations/1"
+	r = s.reaches(path, "ready")
+	if r.at(t, "result", "progress", "done") != 60.0 || len(r.at(t, "result", "gates").([]any)) < 5 || r.at(t, "result", "evaluation", "judgement") == nil {
+		t.Errorf("ready: %.1200s", r.body)
+	}
+	if s.must(200, "GET", path+"/report/report.md", nil); s.must(404, "GET", path+"/report/passwd", nil).status != 404 {
+		t.Error("a file that there is not")
+	}
+	if r = s.must(200, "GET", "/collections/c/manifest", nil); r.at(t, "result", "standby", "manifest") == nil {
+		t.Errorf("the manifest does not show the target: %.300s", r.body)
+	}
+	s.must(409, "POST", path+"/pause", nil)
+	s.must(409, "POST", path+"/commit", nil)
+	s.must(400, "POST", path+"/cutover", `{"require_card":3}`)
+	s.must(200, "POST", path+"/evaluate", `{}`)
+	s.reaches(path, "ready")
+	s.must(200, "POST", path+"/cutover", nil)
+	after := s.must(200, "POST", "/collections/c/points/query", `{"query":{"text":"harbour 5 with ferry 35"},"limit":3}`)
+	if after.header.Get(headerFingerprint) == before.header.Get(headerFingerprint) || after.header.Get("ETag") == before.header.Get("ETag") {
+		t.Error("the answer after the cut-over carries the former space")
+	}
+	s.must(200, "PUT", "/collections/c/points", `{"points":[{"id":1000,"text":"a lighthouse"}]}`)
+	s.must(200, "POST", "/collections/c/points/payload", `{"payload":{"n":-1},"points":[5]}`)
+	s.must(200, "POST", path+"/rollback", nil)
+	r = s.must(200, "POST", "/collections/c/points/query", `{"query":{"text":"a lighthouse"},"limit":1}`)
+	if r.at(t, "result", "points", 0, "id") != 1000.0 || r.header.Get(headerFingerprint) != before.header.Get(headerFingerprint) {
+		t.Errorf("after the rollback: %.300s", r.body)
+	}
+	s.must(200, "POST", path+"/cutover", nil)
+	s.must(200, "POST", path+"/commit", nil)
+	s.must(409, "POST", path+"/rollback", nil)
+	s.must(404, "POST", "/collections/c/migrations/77/pause", nil)
+	s.must(404, "GET", "/collections/c/migrations/x", nil)
+
+	s.must(201, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:hash","dimensions":512},"limits":{"tokens_per_second":50,"batch":1}}`)
+	s.must(200, "POST", "/collections/c/migrations/2/pause", nil)
+	s.must(200, "POST", "/collections/c/migrations/2/resume", nil)
+	s.must(200, "POST", "/collections/c/migrations/2/abort", nil)
+	r = s.must(200, "GET", "/collections/c/migrations", nil)
+	if r.at(t, "result", "migrations", 0, "state") != "aborted" || r.at(t, "result", "migrations", 1, "state") != "committed" {
+		t.Errorf("migrations: %.600s", r.body)
+	}
+	r = s.must(200, "GET", "/collections/c/history", nil)
+	if len(r.at(t, "result", "generations").([]any)) != 3 || r.at(t, "result", "generations", 1, "serving") != true {
+		t.Errorf("history: %.600s", r.body)
+	}
+	s.must(422, "POST", "/collections/c/migrations", `{"limits":{"share":7}}`)
+	s.must(400, "POST", "/collections/c/migrations", `{"judgements":[{"id":"q"}]}`)
+	s.must(404, "POST", "/collections/c/migrations", `{"embedding":{"model":"local:none"}}`)
+}
