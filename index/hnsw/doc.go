@@ -13,6 +13,7 @@
 //	upper     blocks of M links; the levels of a node, from 1, are neighbours
 //	upperAt   where a node's blocks begin
 //	levels    the highest level of a node, or that it is a twin
+//	settled   how many of a node's first links of level 0 don't cover each other
 //	ordinals  the owner's number of the vector
 //	twins     the next node with the very same vector
 //
@@ -35,6 +36,14 @@
 // A walk over codes expands four nodes at once, so that it waits for memory
 // once. After an admitting walk hits that lie no further apart than the noise of
 // the codes are no answer: it is followed by a scan.
+//
+// # Choice of neighbours
+//
+// Of the links of a full block the diverse ones stay, seven eighths of it at
+// most, so that it isn't full again at once. They don't cover each other, which
+// settled remembers: the next choice compares newcomers alone, and gives the very
+// links that comparing all pairs would. Rows of lvq4x8 are decoded to 8 bits for
+// that, each once an insert.
 //
 // # Twins
 //
