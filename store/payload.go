@@ -309,6 +309,11 @@ func (c *Collection) AwaitPayloadIndexes(ctx context.Context) error {
 	for _, x := range c.payload.all() {
 		select {
 		case <-x.finished:
+			continue
+		default:
+		}
+		select {
+		case <-x.finished:
 		case <-c.store.stopping:
 			return ErrClosed
 		case <-ctx.Done():

@@ -315,6 +315,8 @@ func TestPayloadScanBesideWrites(t *testing.T) {
 	}
 	must(putPayloads(c, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
 	must(indexFields(c))
+	s.stop() // the worker would make ready what is scanned here
+	s.workers.Wait()
 	version := 2
 	for _, build := range []bool{true, false} {
 		for field := range payloadFields {
