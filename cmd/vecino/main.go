@@ -43,6 +43,7 @@ type cli struct {
 	Embed      embedCmd      `cmd:"" help:"Turn texts into vectors."`
 	Models     modelsCmd     `cmd:"" help:"What can encode texts."`
 	Manifest   manifestCmd   `cmd:"" help:"What a collection's vectors are."`
+	Eval       evalCmd       `cmd:"" help:"Measure models on a judged collection, with intervals."`
 	Bench      benchCmd      `cmd:"" help:"Measure indexes: recall, queries a second, memory, build."`
 	Snapshot   snapshotCmd   `cmd:"" help:"Keep a collection in a file, and restore it."`
 	Check      checkCmd      `cmd:"" help:"Verify a stopped store."`

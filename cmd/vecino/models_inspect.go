@@ -65,7 +65,7 @@ type textShares struct {
 	Tokens    int `json:"tokens"`         // special ones left out
 	Unknown   int `json:"unknown_tokens"` // that the vocabulary lacks
 	Truncated int `json:"truncated_texts"`
-	Cut       int `json:"cut_tokens"` // that truncation takes away
+	Cut       int `json:"cut_tokens"`           // that truncation takes away
 	Empty     int `json:"texts_without_tokens"` // that the vocabulary knows
 }
 
