@@ -34,6 +34,10 @@ type Groups struct {
 	Groups []Group // by their nearest points
 	Plan   index.Plan
 	Tokens int // that were encoded
+	// Fingerprint is the space in which all of them were found, and ETag the
+	// entity tag of its manifest.
+	Fingerprint compat.Fingerprint
+	ETag        string
 }
 
 // maxGroupHits is how many points one search for groups asks for at most.
@@ -62,7 +66,10 @@ func (c *Collection) queryGroups(ctx context.Context, g *generation, q GroupQuer
 	if err := s.find(ctx); err != nil {
 		return Groups{}, err
 	}
-	out := Groups{Plan: s.plan, Tokens: tokens}
+	out := Groups{Plan: s.plan, Tokens: tokens, Fingerprint: vector.Fingerprint(), ETag: *g.etag.Load()}
+	if made := c.now().ofSpace(vector.Fingerprint()); made != nil {
+		out.ETag = *made.etag.Load()
+	}
 	for _, g := range s.groups {
 		if len(g.Hits) < q.Size && !s.complete[string(g.ID)] {
 			if g.Hits, err = s.fill(ctx, g.ID); err != nil {

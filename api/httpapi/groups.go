@@ -41,6 +41,7 @@ func (s *Server) queryGroups(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, hint(err, q.Query)
 	}
+	c.fingerprint, c.etag = found.Fingerprint.String(), found.ETag
 	groups := make([]pointGroup, 0, len(found.Groups))
 	for _, g := range found.Groups {
 		one := pointGroup{ID: g.ID}
