@@ -102,7 +102,7 @@ func (e *evaluation) run(ctx context.Context) (report.Report, error) {
 		return report.Report{}, err
 	}
 	e.report = report.Report{
-		Collection: e.c.Name(), Migration: fmt.Sprint(e.record.ID), At: time.Now().UTC(), Program: e.m.owner.service.program,
+		Collection: e.c.Name(), Migration: fmt.Sprint(e.record.ID), At: time.Now().UTC(), Program: strings.TrimPrefix(e.m.owner.service.program, "vecino "),
 		Old: report.GenerationOf(int(e.record.From), n, e.old.manifest), New: report.GenerationOf(int(e.record.To), n, e.anew.manifest),
 		Verdict: e.record.Verdict, Changes: e.record.Changes, Reasons: map[string]string{},
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/compat"
@@ -137,7 +138,8 @@ func withoutVectors(m compat.Manifest) shortManifest {
 	return short
 }
 
-// diffManifest says what a wish would mean; nothing changes.
+// diffManifest says what a wish would mean, and with estimate=true what it
+// would take; nothing changes.
 func (s *Server) diffManifest(ctx context.Context, c *call) (answer, error) {
 	wish, err := decodeWish(c.body)
 	if err != nil {
@@ -151,7 +153,15 @@ func (s *Server) diffManifest(ctx context.Context, c *call) (answer, error) {
 	if changes == nil {
 		changes = []compat.Change{}
 	}
-	return answer{result: map[string]any{
+	result := map[string]any{
 		"verdict": diff.Plan.Verdict, "changes": changes, "plan": diff.Plan, "expected": diff.Have.String(), "actual": diff.Want.String(),
-	}}, nil
+	}
+	query := c.request.URL.Query()
+	if query.Get("estimate") == "true" {
+		price, _ := strconv.ParseFloat(query.Get("price"), 64) // openapi.yaml says that it is a number
+		if result["estimate"], err = s.service.Estimate(ctx, c.collection, wish, price); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{result: result}, nil
 }

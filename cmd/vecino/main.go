@@ -44,6 +44,7 @@ type cli struct {
 	Models     modelsCmd     `cmd:"" help:"What can encode texts."`
 	Manifest   manifestCmd   `cmd:"" help:"What a collection's vectors are."`
 	Eval       evalCmd       `cmd:"" help:"Measure models on a judged collection, with intervals."`
+	Migrate    migrateCmd    `cmd:"" help:"Lead a collection to another model or index while it serves."`
 	Bench      benchCmd      `cmd:"" help:"Measure indexes: recall, queries a second, memory, build."`
 	Snapshot   snapshotCmd   `cmd:"" help:"Keep a collection in a file, and restore it."`
 	Check      checkCmd      `cmd:"" help:"Verify a stopped store."`
@@ -58,6 +59,7 @@ const description = `Text in, nearest neighbours out.
   vecino ingest -c notes README.md docs/      put texts into a collection
   vecino query -c notes "how do I start it"   find the nearest ones
   vecino manifest show -c notes               what the vectors are
+  vecino migrate start -c notes --model M     another model, while it serves
 
 Values come from flags, then VECINO_* variables (VECINO_SERVER for --server),
 then the file of --config. --data of a command that needs a server has no

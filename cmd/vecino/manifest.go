@@ -14,7 +14,9 @@ import (
 
 // manifestCmd holds the commands about manifests.
 type manifestCmd struct {
-	Show manifestShowCmd `cmd:"" help:"Show a collection's manifest."`
+	Show    manifestShowCmd    `cmd:"" help:"Show a collection's manifest."`
+	Diff    manifestDiffCmd    `cmd:"" help:"Say what another manifest would mean; nothing changes."`
+	History manifestHistoryCmd `cmd:"" help:"Show every generation that a collection had."`
 }
 
 // manifestShowCmd shows one.

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/vecino-db/vecino/compat"
+)
+
+// manifestDiffCmd compares a collection with what is wanted of it.
+type manifestDiffCmd struct {
+	connection
+	target
+	Collection string `short:"c" required:"" help:"Collection." placeholder:"NAME"`
+	JSON       bool   `help:"Print JSON."`
+}
+
+// Run compares. The exit status tells: 3 where the vectors would be others.
+func (c *manifestDiffCmd) Run(ctx context.Context, out *output) error {
+	wish, err := c.wish()
+	if err != nil {
+		return err
+	}
+	return c.with(ctx, func(r *remote) error {
+		var raw json.RawMessage
+		if err := r.result(ctx, http.MethodPost, collection(c.Collection, "/manifest/diff"), wish, &raw); err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.JSON(raw)
+		}
+		return printPlan(out, c.Collection, raw)
+	})
+}
+
+// manifestHistoryCmd shows the generations that a collection had.
+type manifestHistoryCmd struct {
+	connection
+	Collection string `short:"c" required:"" help:"Collection." placeholder:"NAME"`
+	JSON       bool   `help:"Print JSON, with manifests and evaluations."`
+}
+
+// Run shows.
+func (c *manifestHistoryCmd) Run(ctx context.Context, out *output) error {
+	return c.with(ctx, func(r *remote) error {
+		var raw json.RawMessage
+		if err := r.result(ctx, http.MethodGet, collection(c.Collection, "/history"), nil, &raw); err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.JSON(raw)
+		}
+		var got struct {
+			Generations []struct {
+				Generation       int
+				CreatedAt        time.Time `json:"created_at"`
+				Serving, Standby bool
+				Manifest         compat.Manifest
+				Migration        *migrationState
+			}
+		}
+		if err := json.Unmarshal(raw, &got); err != nil {
+			return fmt.Errorf("the answer is not vecino's: %w", err)
+		}
+		var rows []table.Row
+		for _, g := range got.Generations {
+			place := "gone"
+			switch {
+			case g.Serving:
+				place = "serves"
+			case g.Standby:
+				place = "stands by"
+			}
+			how := "the first"
+			if m := g.Migration; m != nil {
+				passed := 0
+				for _, gate := range m.Gates {
+					if gate.Passed {
+						passed++
+					}
+				}
+				how = fmt.Sprintf("migration %s, %s: %s, %d of %d gates passed", m.ID, m.Verdict, m.State, passed, len(m.Gates))
+			}
+			model := g.Manifest.Provenance.Model
+			if model == "" {
+				model = "raw vectors"
+			}
+			rows = append(rows, table.Row{g.Generation, place, fmt.Sprintf("%s, %d", model, g.Manifest.Space.Dimension), fmt.Sprintf("%s, %s", g.Manifest.Index.Engine, g.Manifest.Index.Encoding), g.CreatedAt.Format("2006-01-02 15:04:05"), how})
+		}
+		out.Table(table.Row{"generation", "", "model", "index", "made", "by"}, rows)
+		return nil
+	})
+}

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/compat/migrate"
+)
+
+// migrateCmd holds the commands that lead a collection to another manifest.
+type migrateCmd struct {
+	Plan     migratePlanCmd     `cmd:"" help:"Say what a migration would mean and take; nothing changes."`
+	Start    migrateStartCmd    `cmd:"" help:"Start one."`
+	Status   migrateStatusCmd   `cmd:"" help:"Say how far one is."`
+	Pause    migratePauseCmd    `cmd:"" help:"Stop the backfill for now."`
+	Resume   migrateResumeCmd   `cmd:"" help:"Go on."`
+	Evaluate migrateEvaluateCmd `cmd:"" help:"Measure the gates again, with judged queries if there are any."`
+	Cutover  migrateCutoverCmd  `cmd:"" help:"Let the new generation serve."`
+	Rollback migrateRollbackCmd `cmd:"" help:"Let the former generation serve again; no write is lost."`
+	Commit   migrateCommitCmd   `cmd:"" help:"End the former generation."`
+	Abort    migrateAbortCmd    `cmd:"" help:"End the new generation."`
+}
+
+// target says what a collection should become: what is left out stays.
+type target struct {
+	Model          string  `help:"Model that encodes the texts anew, or the collection's own with other settings." placeholder:"MODEL" group:"target"`
+	Dimensions     int     `help:"Dimensions of its vectors." placeholder:"N" group:"target"`
+	Precision      string  `help:"Arithmetic of a transformer: f32 or int8." enum:"f32,int8," default:"" group:"target"`
+	QueryPrompt    *string `help:"What stands before the text of a query." placeholder:"TEXT" group:"target"`
+	DocumentPrompt *string `help:"What stands before the text of a document." placeholder:"TEXT" group:"target"`
+	Normalize      bool    `help:"Bring the model's vectors to length 1." group:"target"`
+	Metric         string  `help:"cosine, dot or l2." enum:"cosine,dot,l2," default:"" group:"target"`
+	Engine         string  `help:"Index: hnsw, exact, coder or auto." enum:"hnsw,exact,coder,auto," default:"" group:"target"`
+	M              int     `help:"Links of a node." name:"m" placeholder:"N" group:"target"`
+	EfConstruct    int     `help:"Breadth of the search of an insert." placeholder:"N" group:"target"`
+	Encoding       string  `help:"Vectors in the graph: f32, int8 or lvq4x8." enum:"f32,int8,lvq4x8," default:"" group:"target"`
+	Ef             int     `help:"Breadth of the search of a query." placeholder:"N" group:"target"`
+}
+
+// wish is the body that asks for the target.
+func (t target) wish() (map[string]any, error) {
+	body, embedding, index := map[string]any{}, map[string]any{}, map[string]any{}
+	set := func(object map[string]any, key string, value any, given bool) {
+		if given {
+			object[key] = value
+		}
+	}
+	set(embedding, "model", t.Model, t.Model != "")
+	set(embedding, "dimensions", t.Dimensions, t.Dimensions != 0)
+	set(embedding, "precision", t.Precision, t.Precision != "")
+	set(embedding, "query_prompt", t.QueryPrompt, t.QueryPrompt != nil)
+	set(embedding, "document_prompt", t.DocumentPrompt, t.DocumentPrompt != nil)
+	set(embedding, "normalize", true, t.Normalize)
+	if t.Model == "" && len(embedding) > 0 {
+		return nil, usageError{errors.New("--dimensions, --precision, --normalize and prompts belong to a model; give --model, too, be it the one that the collection has")}
+	}
+	set(index, "engine", t.Engine, t.Engine != "")
+	set(index, "m", t.M, t.M != 0)
+	set(index, "ef_construct", t.EfConstruct, t.EfConstruct != 0)
+	set(index, "encoding", t.Encoding, t.Encoding != "")
+	set(body, "embedding", embedding, len(embedding) > 0)
+	set(body, "index", index, len(index) > 0)
+	set(body, "search", map[string]any{"ef": t.Ef}, t.Ef != 0)
+	distance := map[string]string{"cosine": "Cosine", "dot": "Dot", "l2": "Euclid"}[t.Metric]
+	set(body, "vectors", map[string]any{"distance": distance}, distance != "")
+	if len(body) == 0 {
+		return nil, usageError{errors.New("nothing is asked for; name what should be different, for example --model local:NAME")}
+	}
+	return body, nil
+}
+
+// judgedLines reads a file of judged queries, an object a line, for a body.
+func judgedLines(path string) ([]json.RawMessage, error) {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("judged queries: %w", err)
+	}
+	var lines []json.RawMessage
+	scanner := bufio.NewScanner(bytes.NewReader(file))
+	scanner.Buffer(nil, 16<<20)
+	for scanner.Scan() {
+		text := bytes.TrimSpace(scanner.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		if !json.Valid(text) {
+			return nil, fmt.Errorf("judged queries: line %d of %s is no JSON object; write one {\"id\", \"text\", \"relevant\"} a line", len(lines)+1, path)
+		}
+		lines = append(lines, bytes.Clone(text))
+	}
+	return lines, scanner.Err()
+}
+
+// migrationState is a migration as the server tells it.
+type migrationState struct {
+	ID, Collection, State, Reason, Verdict string
+	Changes                                []compat.Change
+	From                                   int `json:"from_generation"`
+	To                                     int `json:"to_generation"`
+	Auto                                   bool
+	Progress                               migrate.Progress
+	Gates                                  []struct {
+		Name, Measured, Wanted string
+		Passed, Decides        bool
+	}
+}
+
+// migrations is the path of a collection's migrations and what follows it.
+func migrationsPath(name string, rest ...string) string {
+	path := collection(name, "/migrations")
+	for _, part := range rest {
+		path += "/" + url.PathEscape(part)
+	}
+	return path
+}
+
+// latest is the id of a collection's newest migration.
+func latest(ctx context.Context, r *remote, name string) (string, error) {
+	var got struct{ Migrations []migrationState }
+	if err := r.result(ctx, http.MethodGet, migrationsPath(name), nil, &got); err != nil {
+		return "", err
+	}
+	if len(got.Migrations) == 0 {
+		return "", fmt.Errorf("collection %q has no migration; start one by: vecino migrate start -c %s --model MODEL", name, name)
+	}
+	return got.Migrations[0].ID, nil
+}
+
+// migratePlanCmd plans.
+type migratePlanCmd struct {
+	connection
+	target
+	Collection string  `short:"c" required:"" help:"Collection." placeholder:"NAME"`
+	Price      float64 `help:"Price of a million tokens, for the cost." placeholder:"X"`
+	JSON       bool    `help:"Print JSON."`
+}
+
+// Help teaches.
+func (migratePlanCmd) Help() string {
+	return `Examples:
+  vecino migrate plan -c notes --model local:potion
+  vecino migrate plan -c notes --engine hnsw --encoding int8
+  vecino migrate plan -c notes --model openai:small --price 0.02
+
+Every text is counted by the target's own tokenizer, and the speed is measured
+on a sample. Nothing changes.`
+}
+
+// Run plans.
+func (c *migratePlanCmd) Run(ctx context.Context, out *output) error {
+	wish, err := c.wish()
+	if err != nil {
+		return err
+	}
+	return c.with(ctx, func(r *remote) error {
+		path := collection(c.Collection, "/manifest/diff") + "?estimate=true"
+		if c.Price > 0 {
+			path += fmt.Sprintf("&price=%g", c.Price)
+		}
+		var raw json.RawMessage
+		if err := r.result(ctx, http.MethodPost, path, wish, &raw); err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.JSON(raw)
+		}
+		return printPlan(out, c.Collection, raw)
+	})
+}
+
+// printPlan shows a plan.
+func printPlan(out *output, name string, raw json.RawMessage) error {
+	var got struct {
+		Verdict  string
+		Changes  []compat.Change
+		Plan     compat.Plan
+		Estimate *struct {
+			Documents, Tokens, Truncated, Cached int
+			Exact                                bool
+			TokensPerSecond                      float64 `json:"tokens_per_second"`
+			Seconds                              float64
+			DiskBytes                            int64 `json:"disk_bytes"`
+			FreeBytes                            int64 `json:"free_bytes"`
+			MemoryBytes                          int64 `json:"memory_bytes"`
+			Price                                *float64
+		}
+	}
+	if err := json.Unmarshal(raw, &got); err != nil {
+		return fmt.Errorf("the answer is not vecino's: %w", err)
+	}
+	fmt.Fprintf(out, "%s: %s. %s\n", name, got.Verdict, got.Plan.Summary)
+	printChanges(out, got.Changes)
+	if e := got.Estimate; e != nil && e.DiskBytes > 0 {
+		exact := "exactly"
+		if !e.Exact {
+			exact = "about"
+		}
+		rows := []table.Row{{"documents", e.Documents}}
+		if e.Tokens > 0 {
+			rows = append(rows, table.Row{"tokens", fmt.Sprintf("%s %d, %.0f a second on a sample", exact, e.Tokens, e.TokensPerSecond)},
+				table.Row{"longer than the model takes", e.Truncated}, table.Row{"in the cache", e.Cached})
+		}
+		if got.Plan.BlockedDocuments > 0 {
+			rows = append(rows, table.Row{"blocked: no text was kept", fmt.Sprintf("%d, for example %s", got.Plan.BlockedDocuments, line(strings.Join(got.Plan.BlockedIDs, ", "), 60))})
+		}
+		rows = append(rows,
+			table.Row{"time", "about " + time.Duration(e.Seconds*float64(time.Second)).Round(100*time.Millisecond).String()},
+			table.Row{"disk until the commit", fmt.Sprintf("%.1f MiB of %.1f free", float64(e.DiskBytes)/(1<<20), float64(e.FreeBytes)/(1<<20))},
+			table.Row{"memory until the commit", fmt.Sprintf("%.1f MiB", float64(e.MemoryBytes)/(1<<20))})
+		if e.Price != nil {
+			rows = append(rows, table.Row{"price", fmt.Sprintf("%.4f", *e.Price)})
+		}
+		out.Table(table.Row{"", ""}, rows)
+	}
+	if got.Plan.Command != "" {
+		fmt.Fprintf(out, "Next: %s\n", got.Plan.Command)
+	} else {
+		fmt.Fprintln(out, got.Plan.Remedy)
+	}
+	return nil
+}
+
+// printChanges shows what differs, field by field.
+func printChanges(out *output, changes []compat.Change) {
+	var rows []table.Row
+	for _, c := range changes {
+		if c.Verdict > compat.VerdictSame {
+			rows = append(rows, table.Row{c.Field, line(c.Have, 30), line(c.Want, 30), c.Verdict.String()})
+		}
+	}
+	if len(rows) > 0 {
+		out.Table(table.Row{"field", "now", "then", "verdict"}, rows)
+	}
+}
+
+// migrateStartCmd starts.
+type migrateStartCmd struct {
+	connection
+	target
+	Collection      string  `short:"c" required:"" help:"Collection." placeholder:"NAME"`
+	Auto            bool    `help:"Cut over when the gates have passed, or stop and say which have not."`
+	Qrels           string  `help:"File of judged queries, an object a line." placeholder:"FILE"`
+	TokensPerSecond int     `help:"Encode no more than this." placeholder:"N"`
+	Share           float64 `help:"Share of the time that the backfill works, above 0 to 1." placeholder:"X"`
+	Detach          bool    `help:"Don't wait."`
+	JSON            bool    `help:"Print JSON."`
+}
+
+// Help teaches.
+func (migrateStartCmd) Help() string {
+	return `Examples:
+  vecino migrate start -c notes --model local:potion
+  vecino migrate start -c notes --model local:potion --auto --qrels judged.jsonl
+  vecino migrate start -c notes --encoding int8
+
+Queries and writes go on. It waits until the new generation is ready, has failed
+or, with --auto, serves; Ctrl-C ends the waiting, not the migration. With --data
+it has to be waited for: the next start of a server goes on with what is left.`
+}
+
+// Run starts, and waits.
+func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
+	wish, err := c.wish()
+	if err != nil {
+		return err
+	}
+	limits := map[string]any{}
+	if c.TokensPerSecond > 0 {
+		limits["tokens_per_second"] = c.TokensPerSecond
+	}
+	if c.Share > 0 {
+		limits["share"] = c.Share
+	}
+	wish["auto"], wish["limits"] = c.Auto, limits
+	if c.Qrels != "" {
+		if wish["judgements"], err = judgedLines(c.Qrels); err != nil {
+			return err
+		}
+	}
+	return c.with(ctx, func(r *remote) error {
+		var got migrationState
+		if err := r.result(ctx, http.MethodPost, migrationsPath(c.Collection), wish, &got); err != nil {
+			return err
+		}
+		fmt.Fprintf(out.errors, "migration %s of %s: %s\n", got.ID, c.Collection, got.Verdict)
+		if c.Detach {
+			return showMigration(ctx, out, r, c.Collection, got.ID, c.JSON)
+		}
+		if err := waitMigration(ctx, out, r, c.Collection, got.ID); err != nil {
+			return err
+		}
+		return showMigration(ctx, out, r, c.Collection, got.ID, c.JSON)
+	})
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/vecino-db/vecino/compat/migrate"
+)
+
+// working are the states that change by themselves.
+var working = map[string]bool{string(migrate.Planned): true, string(migrate.Backfilling): true, string(migrate.CatchingUp): true, string(migrate.Evaluating): true, string(migrate.CutOver): true}
+
+// waitMigration waits until nothing goes on by itself, and tells of it.
+func waitMigration(ctx context.Context, out *output, r *remote, name, id string) error {
+	told := time.Time{}
+	for {
+		var got migrationState
+		if err := r.result(ctx, http.MethodGet, migrationsPath(name, id), nil, &got); err != nil {
+			return err
+		}
+		waits := !working[got.State] && !(got.Auto && got.State == string(migrate.Ready))
+		every := 5 * time.Second
+		if out.terminal() {
+			every = 200 * time.Millisecond
+		}
+		if waits || time.Since(told) > every {
+			told = time.Now()
+			text := fmt.Sprintf("%s: %d of %d documents, %d tokens", got.State, got.Progress.Done, got.Progress.Total, got.Progress.Tokens)
+			if got.Progress.ETA != nil && !waits {
+				text += fmt.Sprintf(", %s left", time.Duration(*got.Progress.ETA*float64(time.Second)).Round(time.Second))
+			}
+			end := "\n"
+			if out.terminal() && !waits {
+				end = "\r"
+			}
+			fmt.Fprintf(out.errors, "%-78s%s", text, end)
+		}
+		if waits {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// nexts are what people do in a state.
+var nexts = map[string]string{
+	string(migrate.Ready): "cutover", string(migrate.RollbackWindow): "commit|rollback", string(migrate.RolledBack): "abort|cutover",
+	string(migrate.Paused): "resume|abort", string(migrate.Failed): "resume|evaluate|abort",
+}
+
+// showMigration shows one.
+func showMigration(ctx context.Context, out *output, r *remote, name, id string, asJSON bool) error {
+	var raw json.RawMessage
+	if err := r.result(ctx, http.MethodGet, migrationsPath(name, id), nil, &raw); err != nil {
+		return err
+	}
+	if asJSON {
+		return out.JSON(raw)
+	}
+	var got migrationState
+	if err := json.Unmarshal(raw, &got); err != nil {
+		return fmt.Errorf("the answer is not vecino's: %w", err)
+	}
+	p := got.Progress
+	fmt.Fprintf(out, "migration %s of %s: %s (%s, generation %d to %d)\n", got.ID, name, got.State, got.Verdict, got.From, got.To)
+	fmt.Fprintf(out, "  %d of %d documents, %d texts of %d tokens encoded in %.1f s\n", p.Done, p.Total, p.Encoded, p.Tokens, p.Worked)
+	if p.Blocked > 0 {
+		fmt.Fprintf(out, "  %d can't be brought over: %s\n", p.Blocked, line(strings.Join(p.BlockedIDs, ", "), 100))
+	}
+	if got.Reason != "" {
+		fmt.Fprintf(out, "  %s\n", line(got.Reason, 400))
+	}
+	var rows []table.Row
+	for _, g := range got.Gates {
+		verdict := "passed"
+		if !g.Passed {
+			verdict = "NOT PASSED"
+		}
+		rows = append(rows, table.Row{g.Name, verdict, line(g.Measured, 60), line(g.Wanted, 40)})
+	}
+	if len(rows) > 0 {
+		out.Table(table.Row{"gate", "", "measured", "wanted"}, rows)
+	}
+	if next := nexts[got.State]; next != "" {
+		fmt.Fprintf(out, "Next: vecino migrate %s -c %s\n", next, name)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestMigrateCommands leads a collection through a migration by the command
+// line, each command on the stopped store of the one before.
+func TestMigrateCommands(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	var lines strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&lines, "{\"id\":%d,\"text\":\"harbour %d with ferry %d and storm %d\"}\n", i, i, i*7, i*13)
+	}
+	texts := filepath.Join(dir, "texts.jsonl")
+	if err := os.WriteFile(texts, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do := func(want int, args ...string) string {
+		t.Helper()
+		var out, errs strings.Builder
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != want {
+			t.Fatalf("%v: exit %d, want %d\n%s%s", args, code, want, out.String(), errs.String())
+		}
+		return out.String() + errs.String()
+	}
+	at := []string{"-c", "notes", "--data", data}
+	command := func(want int, words string, more ...string) string {
+		t.Helper()
+		return do(want, append(append(strings.Fields(words), at...), more...)...)
+	}
+	do(0, "ingest", "-c", "notes", "--data", data, "--model", "builtin:hash", texts)
+	command(2, "migrate plan")
+	command(2, "migrate start --dimensions 64")
+	plan := command(0, "migrate plan --model builtin:hash --dimensions 128")
+	for _, want := range []string{"reembed", "tokens", "exactly", "disk until the commit", "vecino migrate start -c notes --model builtin:hash --dimensions 128"} {
+		if !strings.Contains(plan, want) {
+			t.Errorf("the plan does not say %q:\n%s", want, plan)
+		}
+	}
+	command(0, "manifest diff --engine exact")
+	if s := command(0, "migrate start --model builtin:hash --dimensions 128"); !strings.Contains(s, "ready") || !strings.Contains(s, "coverage") {
+		t.Errorf("started: %s", s)
+	}
+	report := filepath.Join(dir, "report")
+	command(0, "migrate status", "--report", report)
+	if md, err := os.ReadFile(filepath.Join(report, "report.md")); err != nil || !strings.Contains(string(md), "All gates passed") {
+		t.Errorf("the report: %v %.400s", err, md)
+	}
+	command(1, "migrate commit")
+	command(0, "migrate cutover --require-card")
+	command(0, "migrate rollback")
+	command(0, "migrate cutover")
+	command(0, "migrate commit")
+	var history struct{ Generations []any }
+	if err := json.Unmarshal([]byte(command(0, "manifest history --json")), &history); err != nil || len(history.Generations) != 2 {
+		t.Errorf("history: %+v %v", history, err)
+	}
+	if s := command(0, "migrate start --engine exact --auto"); !strings.Contains(s, "rollback_window") {
+		t.Errorf("automatic: %s", s)
+	}
+	command(0, "migrate commit")
+	command(0, "migrate start --ef 300")
+	command(1, "migrate abort")
+}
