@@ -24,7 +24,7 @@ type migrateCmd struct {
 	Plan     migratePlanCmd     `cmd:"" help:"Say what a migration would mean and take; nothing changes."`
 	Start    migrateStartCmd    `cmd:"" help:"Start one."`
 	Status   migrateStatusCmd   `cmd:"" help:"Say how far one is."`
-	Pause    migratePauseCmd    `cmd:"" help:"Stop the backfill for now."`
+	Pause    migratePauseCmd    `cmd:"" help:"Stop the backfill until it is resumed."`
 	Resume   migrateResumeCmd   `cmd:"" help:"Go on."`
 	Evaluate migrateEvaluateCmd `cmd:"" help:"Measure the gates again, with judged queries if there are any."`
 	Cutover  migrateCutoverCmd  `cmd:"" help:"Let the new generation serve."`
