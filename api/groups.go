@@ -214,7 +214,7 @@ func (s *groupSearch) condition(kind string, ids []json.RawMessage) (*filter.Fil
 func (s *groupSearch) search(ctx context.Context, limit int, also *filter.Filter) ([]store.Hit, error) {
 	search := store.SearchQuery{
 		Limit: limit, Ef: s.q.Ef, Exact: s.q.Exact, Filter: filter.All(s.q.Filter, also),
-		ScoreThreshold: s.q.ScoreThreshold, WithVector: s.q.WithVector,
+		ScoreThreshold: s.q.ScoreThreshold, Rescoring: s.q.Rescoring, WithVector: s.q.WithVector,
 	}
 	if s.q.ID != nil {
 		search.Exclude = []store.ID{*s.q.ID}

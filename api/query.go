@@ -25,6 +25,7 @@ type Query struct {
 	Limit, Offset  int
 	Ef             int // breadth of the graph search; 0: the manifest's default
 	Exact          bool
+	Rescoring      store.Rescoring
 	Filter         *filter.Filter
 	ScoreThreshold *float32
 	WithVector     bool
@@ -71,7 +72,7 @@ func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Qu
 	}
 	search := store.SearchQuery{
 		Limit: q.Limit, Offset: q.Offset, Ef: q.Ef, Exact: q.Exact, Filter: q.Filter,
-		ScoreThreshold: q.ScoreThreshold, WithVector: q.WithVector,
+		ScoreThreshold: q.ScoreThreshold, Rescoring: q.Rescoring, WithVector: q.WithVector,
 	}
 	if q.ID != nil {
 		search.Exclude = []store.ID{*q.ID}

@@ -55,12 +55,13 @@ type SearchQuery struct {
 	Limit   int  // hits wanted; <= 0 gives none
 	Offset  int  // nearest hits to skip; < 0 counts as 0
 	Ef      int  // breadth of the graph search; 0: the manifest's default
-	Exact   bool // scan everything
+	Exact   bool // compare everything, as it was put; see Rescoring
 	Filter  *filter.Filter
 	Exclude []ID // never among the hits: the point that a query names, for example
 	// ScoreThreshold leaves out hits that are less near: smaller scores under
 	// cosine and dot, larger ones under L2.
 	ScoreThreshold *float32
+	Rescoring      Rescoring
 	WithVector     bool
 	// Generation is searched instead of the one that answers the query's space;
 	// 0: none. It may be the target of a migration, which may lack documents.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -165,7 +166,9 @@ func TestSearchBetweenPebbleAndGraph(t *testing.T) {
 		t.Errorf("%d indexed of %d points, %v", d.Indexed, d.Points, err)
 	}
 
-	hits, _, err := run.resolve(ctx, found.Hits)
+	snapshot := s.db.NewSnapshot()
+	hits, _, err := run.resolve(ctx, snapshot, found.Hits)
+	err = errors.Join(err, snapshot.Close())
 	if err == nil {
 		err = checkHits(query, hits, n)
 	}

@@ -51,6 +51,8 @@ func (c *Collection) Search(ctx context.Context, q compat.Searchable, s SearchQu
 	} else {
 		request.K = min(run.skip+run.take+len(run.exclude), live)
 	}
+	run.wanted = request.K
+	run.rescoring(&request)
 	if s.Filter != nil && request.K > 0 {
 		if err := run.plan(ctx, &request); err != nil {
 			return SearchResult{}, err
@@ -89,9 +91,14 @@ type searchRun struct {
 	era        *era
 	filtered   uint64 // the sequence at which the filter was evaluated
 	// loose: the index is asked for more than the filter admits, and hits are
-	// looked at again. wanted is how many it would be asked for otherwise.
-	loose  bool
-	wanted int
+	// looked at again. settled is how many it would be asked for otherwise.
+	loose   bool
+	settled int
+	wanted  int // hits, the skipped and the excluded included
+	// scorer scores by the vectors as they were put; nil: the index's scores
+	// stand. scanned: such vectors are scanned in place of the index.
+	scorer  *index.Scorer
+	scanned bool
 }
 
 // ordinalSet is the documents that a filter admits, as the index sees them:
@@ -132,16 +139,16 @@ func (s ordinalSet) Each(f func(ordinal uint32) bool) {
 // leave holes; then it asks for more.
 func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResult, error) {
 	for first := true; ; first = false {
-		answer, err := r.g.graph.Search(ctx, request)
-		if err != nil {
-			return SearchResult{}, fmt.Errorf("collection %q: search: %w", r.c.name, err)
-		}
-		if first && r.g == r.c.serving() {
-			r.c.watch(request, answer.Plan)
-		}
-		hits, done, err := r.resolve(ctx, answer.Hits)
+		answer, hits, done, err := r.round(ctx, request)
 		if err != nil {
 			return SearchResult{}, err
+		}
+		if first && r.g == r.c.serving() {
+			asked := request
+			if r.scorer != nil {
+				asked.K = r.wanted // what the graph finds by itself is watched
+			}
+			r.c.watch(asked, answer.Plan)
 		}
 		if done || len(answer.Hits) < request.K {
 			return SearchResult{Hits: hits, Plan: answer.Plan, Generation: r.g.number, Fingerprint: r.g.config.Fingerprint}, nil
@@ -154,12 +161,33 @@ func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResu
 	}
 }
 
+// round asks once, and resolves the answer.
+func (r *searchRun) round(ctx context.Context, request index.Query) (answer index.Answer, hits []Hit, done bool, err error) {
+	if !r.scanned {
+		if answer, err = r.g.graph.Search(ctx, request); err != nil {
+			return answer, nil, false, fmt.Errorf("collection %q: search: %w", r.c.name, err)
+		}
+	}
+	// The snapshot comes after the graph's answer, see past.empty.
+	snapshot := r.c.store.db.NewSnapshot()
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	switch {
+	case r.scanned:
+		answer, err = r.scan(ctx, snapshot, request)
+	case r.scorer != nil:
+		err = r.rescore(ctx, snapshot, answer.Hits)
+	}
+	if err != nil {
+		return answer, nil, false, err
+	}
+	hits, done, err = r.resolve(ctx, snapshot, answer.Hits)
+	return answer, hits, done, err
+}
+
 // resolve turns ordinals into documents. done says that more ordinals would
 // give no more hits.
-func (r *searchRun) resolve(ctx context.Context, found []index.Hit) (hits []Hit, done bool, err error) {
+func (r *searchRun) resolve(ctx context.Context, snapshot *pebble.Snapshot, found []index.Hit) (hits []Hit, done bool, err error) {
 	c := r.c
-	snapshot := c.store.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
 	// In this order, see past.empty: whether anything can be missing in the
 	// snapshot or be there twice, and whether it has anything that the filter
 	// did not see.

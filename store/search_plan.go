@@ -40,7 +40,7 @@ func (r *searchRun) plan(ctx context.Context, request *index.Query) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, v.close()) }()
-	r.wanted = request.K
+	r.settled = request.K
 	_, named := r.query.Filter.IDs()
 	if open := v.open(); !named && open > eagerMost {
 		share, err := v.sample(ctx, open)
@@ -54,7 +54,7 @@ func (r *searchRun) plan(ctx context.Context, request *index.Query) (err error) 
 				sure = float64(v.sure.GetCardinality())
 			}
 			all := (sure + share*float64(open)) / (sure + float64(open))
-			if k := int(1.25*float64(r.wanted)/all) + 8; k <= looseMost(v.state.live) {
+			if k := int(1.25*float64(r.settled)/all) + 8; k <= looseMost(v.state.live) {
 				request.K, r.loose = k, true
 			}
 		}
@@ -78,7 +78,7 @@ func (r *searchRun) tighten(ctx context.Context, request *index.Query) (err erro
 	if err := v.settle(ctx); err != nil {
 		return err
 	}
-	r.loose, request.K = false, r.wanted
+	r.loose, request.K = false, r.settled
 	request.Filter, err = r.admitted(ctx, &v)
 	return err
 }

@@ -91,6 +91,8 @@ func TestHostileBodies(t *testing.T) {
 		{query, `{"query":{"text":"a"},"offset":9223372036854775807,"limit":10}`, 400, ""},
 		{query, `{"query":{"text":"a"},"params":{"hnsw_ef":9223372036854775808}}`, 400, ""},
 		{query, `{"query":{"text":"a"},"params":{"hnsw_ef":0}}`, 400, ""},
+		{query, `{"query":{"text":"a"},"params":{"quantization":{"rescore":true,"oversampling":1e30}}}`, 400, ""},
+		{query, `{"query":{"text":"a"},"params":{"quantization":{"rescore":true,"oversampling":-1}}}`, 400, ""},
 		{query, `{"query":{"text":"a"},"score_threshold":1e999}`, 400, ""},
 		{scroll, `{"limit":0}`, 400, ""},
 		{scroll, `{"limit":1e30}`, 400, ""},

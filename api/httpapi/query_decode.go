@@ -33,8 +33,26 @@ func (q *query) params(r *strictjson.Reader) error {
 	return fields(r, map[string]func() error{
 		"hnsw_ef":      optional(r, integer(r, &q.Ef, 1, compat.MaxEf)),
 		"exact":        optional(r, into(&q.Exact, r.Bool)),
-		"quantization": r.Skip,
+		"quantization": optional(r, func() error { return q.quantization(r) }),
 		"indexed_only": r.Skip,
+	})
+}
+
+// quantization reads what the stored vectors decide where the index has codes.
+func (q *query) quantization(r *strictjson.Reader) error {
+	s := &q.Rescoring
+	return fields(r, map[string]func() error{
+		"ignore":  optional(r, into(&s.IgnoreCodes, r.Bool)),
+		"rescore": optional(r, func() error { s.On = new(bool); return into(s.On, r.Bool)() }),
+		"oversampling": optional(r, func() error {
+			at := *r
+			times, err := r.Float32()
+			if err == nil && !(times >= 1 && times <= compat.MaxOversampling) {
+				return at.Fail("want a number in 1..%d", compat.MaxOversampling)
+			}
+			s.Oversampling = float64(times)
+			return err
+		}),
 	})
 }
 
