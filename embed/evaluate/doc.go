@@ -51,7 +51,8 @@
 // relevant documents, of fewer than 50 queries, of queries that are nearly a
 // document's text, of queries given twice. Leakage looks for the texts of a
 // test among those that a model was trained on. Two texts are near-duplicates
-// when 80 % of the word triples of the one that has fewer are in the other.
+// when 80 % of the word triples of the one that has fewer are in the other, and
+// it has a quarter of the other's at least where it is the training text.
 //
 // # Intervals
 //

@@ -256,3 +256,21 @@ func TestNearTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestLeakagePhrase: a phrase out of a long text is not that text; a half of it is.
+func TestLeakagePhrase(t *testing.T) {
+	words := make([]string, 100)
+	for i := range words {
+		words[i] = fmt.Sprintf("word%d", i)
+	}
+	c := Collection{Documents: []string{strings.Join(words, " ")}}
+	l := NewLeakage(c)
+	l.Training(strings.Join(words[10:18], " "))
+	if r := l.Report(); !r.Clean() {
+		t.Errorf("a phrase passes for the document: %+v", r)
+	}
+	l.Training(strings.Join(words[20:70], " "))
+	if r := l.Report(); r.DocumentsSeen != 1 {
+		t.Errorf("half of the document is not found: %+v", r)
+	}
+}

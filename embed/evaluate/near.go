@@ -11,11 +11,14 @@ import (
 // the one that has fewer (the overlap coefficient of sets of word 3-grams;
 // Broder 1997, "On the resemblance and containment of documents", calls it
 // containment), and that one has minShingles at least: shorter texts share
-// phrases by chance. A text of fewer words is compared as a whole.
+// phrases by chance. A text of fewer words is compared as a whole. One with less
+// than leastShare of the shingles of the remembered text is a phrase of that, and
+// no duplicate, however much of it is there.
 const (
 	shingleWords   = 3
 	minShingles    = 4
 	nearSimilarity = 0.8
+	leastShare     = 0.25
 )
 
 // nearTexts finds which of some texts are near-duplicates of another one. The
@@ -77,7 +80,8 @@ func (n *nearTexts) near(text string) []int {
 			}
 		}
 		for _, number := range n.touched {
-			if float64(n.counts[number]) >= nearSimilarity*float64(min(n.sizes[number], len(set))) {
+			size := n.sizes[number]
+			if float64(n.counts[number]) >= nearSimilarity*float64(min(size, len(set))) && float64(len(set)) >= leastShare*float64(size) {
 				found = append(found, int(number))
 			}
 			n.counts[number] = 0

@@ -90,9 +90,12 @@ func (t *table) readWeights(dir string, f *weights.File, size int) error {
 	if err != nil {
 		return err
 	}
-	if t.weight, err = tensor.Float32s(); err != nil {
+	weight, err := tensor.Float32s()
+	if err != nil {
 		return err
 	}
+	// A copy: what is small must not keep the whole file in memory.
+	t.weight = slices.Clone(weight)
 	if len(t.weight) < size {
 		return wrong(dir, "weights of %d tokens for %d", len(t.weight), size)
 	}
