@@ -21,10 +21,11 @@ import (
 //
 // With a key it can be resumed: how many lines were done is kept every moment,
 // with a digest of them. A stream of the same key and the same beginning, sent
-// again from its first line, is taken up behind them. What was done after the
-// last note is met as unchanged.
+// again from its first line to the same collection, is taken up behind them.
+// What was done after the last note is met as unchanged.
 //
-// Not safe for concurrent use. Finish must be called at its end.
+// Not safe for concurrent use. End must be called when the stream has ended,
+// and Finish at last, come what may.
 type Ingest struct {
 	c      *Collection
 	jobs   *jobs
@@ -39,13 +40,16 @@ type Ingest struct {
 
 // ingestNote is the result of an ingest's job.
 type ingestNote struct {
-	Key       string `json:"key,omitempty"`
-	Lines     int    `json:"lines"` // that were done
-	Digest    string `json:"digest"`
-	Written   int    `json:"written"`
-	Unchanged int    `json:"unchanged"`
-	Refused   int    `json:"refused"`
-	Tokens    int    `json:"tokens"`
+	Key string `json:"key,omitempty"`
+	// Made is when the collection was made: another one of its name, or one that
+	// was restored, has none of the lines.
+	Made      time.Time `json:"collection_created_at"`
+	Lines     int       `json:"lines"` // that were done
+	Digest    string    `json:"digest"`
+	Written   int       `json:"written"`
+	Unchanged int       `json:"unchanged"`
+	Refused   int       `json:"refused"`
+	Tokens    int       `json:"tokens"`
 }
 
 // MaxIngestKey bounds the key of an ingest, in bytes.
@@ -89,7 +93,7 @@ func (s *Service) BeginIngest(ctx context.Context, c *Collection, key string) (*
 		return nil, err
 	}
 	g := &Ingest{c: c, jobs: s.jobs, hash: sha256.New(), noted: time.Now()}
-	g.note.Key = key
+	g.note.Key, g.note.Made = key, c.stored.CreatedAt()
 	j := s.jobs
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -103,7 +107,7 @@ func (s *Service) BeginIngest(ctx context.Context, c *Collection, key string) (*
 			if _, runs := j.cancel[number]; runs {
 				return nil, &Error{Kind: KindConflict, Code: "ingest_running", Detail: fmt.Sprintf("an ingest with this Idempotency-Key is running: job %s", job.ID), Remedy: "wait for its end, or end it by DELETE /jobs/" + job.ID}
 			}
-			if number > latest {
+			if number > latest && note.Made.Equal(g.note.Made) {
 				latest, g.resume = number, note
 			}
 		}
@@ -141,13 +145,26 @@ func (g *Ingest) Read(number int, line []byte) (done bool, err error) {
 		return false, nil
 	}
 	if number == g.resume.Lines && hex.EncodeToString(g.hash.Sum(nil)) != g.resume.Digest {
-		return false, &Error{
-			Kind: KindConflict, Code: "another_stream", Detail: fmt.Sprintf("the first %d lines are not those that were sent with this Idempotency-Key before", number),
-			Remedy: "send the same stream from its first line, or take another key", Err: errOtherStream,
-		}
+		return false, otherStream("the first %d lines are not those that were sent with this Idempotency-Key before", number)
 	}
 	g.note.Lines = number
 	return true, nil
+}
+
+// End notes that the stream had so many lines. An error says that it is not the
+// one of its key: it ended before it could be told.
+func (g *Ingest) End(lines int) error {
+	if lines < g.resume.Lines {
+		return otherStream("the stream has %d lines, and of the one that was sent with this Idempotency-Key before %d were done", lines, g.resume.Lines)
+	}
+	return nil
+}
+
+func otherStream(format string, args ...any) error {
+	return &Error{
+		Kind: KindConflict, Code: "another_stream", Detail: fmt.Sprintf(format, args...),
+		Remedy: "send the same stream from its first line, or take another key", Err: errOtherStream,
+	}
 }
 
 // Add stores the points of lines up to one, in order; their pointers are the

@@ -71,6 +71,10 @@ func newCollection(s *Store, name string, record collectionRecord, g *generation
 // Name is the collection's name.
 func (c *Collection) Name() string { return c.name }
 
+// CreatedAt is when the collection was made or restored from a snapshot: no two
+// of one name have it in common.
+func (c *Collection) CreatedAt() time.Time { return c.createdAt }
+
 // Manifest is the manifest of the generation that serves.
 func (c *Collection) Manifest() compat.Manifest { return *c.serving().manifest.Load() }
 

@@ -162,7 +162,7 @@ func (in *ingestStream) all() error {
 			}
 		}
 		if end {
-			return nil
+			return in.run.End(in.number)
 		}
 	}
 }

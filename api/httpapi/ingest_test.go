@@ -236,3 +236,32 @@ func TestIngestResumed(t *testing.T) {
 		t.Errorf("%s", r.body)
 	}
 }
+
+// TestIngestKeys: lines are passed over only where all of what was sent with a
+// key before is sent again, to the collection that took it.
+func TestIngestKeys(t *testing.T) {
+	s := start(t, t.TempDir())
+	const n = 300
+	body := documents(0, n, "story")
+	create := func() { s.must(200, "PUT", "/collections/i", `{"embedding":{"model":"builtin:hash"}}`) }
+	create()
+	got := s.ingest("i", strings.NewReader(body), "Idempotency-Key", "k")
+	counted(t, "first", got["done"][0], map[string]int{"written": n})
+
+	for _, other := range []string{documents(0, 5, "tale"), documents(0, n-1, "story"), ""} {
+		got = s.ingest("i", strings.NewReader(other), "Idempotency-Key", "k")
+		if len(got["failed"]) != 1 || got["failed"][0]["code"] != "another_stream" {
+			t.Errorf("a shorter stream of %d bytes with the key: %v", len(other), got)
+		}
+	}
+	got = s.ingest("i", strings.NewReader(body), "Idempotency-Key", "k")
+	counted(t, "again", got["done"][0], map[string]int{"lines": n, "resumed": n, "written": 0})
+
+	s.must(200, "DELETE", "/collections/i", nil)
+	create()
+	got = s.ingest("i", strings.NewReader(body), "Idempotency-Key", "k")
+	counted(t, "another collection of the name", got["done"][0], map[string]int{"lines": n, "resumed": 0, "written": n})
+	if r := s.must(200, "POST", "/collections/i/points/count", `{}`); r.at(t, "result", "count") != float64(n) {
+		t.Errorf("%s", r.body)
+	}
+}
