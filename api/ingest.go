@@ -171,16 +171,19 @@ func otherStream(format string, args ...any) error {
 // numbers of their lines. Those that can't be stored are given back with the
 // reason. refused says how many lines beside them brought no point.
 func (g *Ingest) Add(points []Point, upTo, refused int) ([]Refused, error) {
-	points, unchanged, superseded, err := g.changed(points)
+	points, before, unchanged, err := g.changed(points)
 	if err != nil {
 		return nil, err
+	}
+	all := len(points)
+	for _, some := range before {
+		all += len(some)
 	}
 	var bad []Refused
 	for len(points) > 0 {
 		written, err := g.c.Upsert(g.ctx, points)
 		if err == nil {
 			g.note.Tokens += written.Tokens
-			g.note.Written += len(points) + superseded
 			break
 		}
 		var refusal *Error
@@ -193,12 +196,13 @@ func (g *Ingest) Add(points []Point, upTo, refused int) ([]Refused, error) {
 			}
 			continue
 		}
-		rest, some := without(points, refusal)
+		rest, some := without(points, refusal, before)
 		if len(some) == 0 {
 			return bad, err
 		}
 		bad, points = append(bad, some...), rest
 	}
+	g.note.Written += all - len(bad)
 	g.note.Unchanged += unchanged
 	g.note.Refused += refused + len(bad)
 	g.note.Lines, g.note.Digest = upTo, hex.EncodeToString(g.hash.Sum(nil))
@@ -218,8 +222,9 @@ func (g *Ingest) sleep(d time.Duration) error {
 }
 
 // changed leaves out what is stored already, and of points with one id all but
-// the last. Points that bring their vectors are all written.
-func (g *Ingest) changed(points []Point) (rest []Point, unchanged, superseded int, err error) {
+// the last: before has the others, in order. Points that bring their vectors are
+// all written.
+func (g *Ingest) changed(points []Point) (rest []Point, before map[store.ID][]Point, unchanged int, err error) {
 	last := make(map[store.ID]int, len(points))
 	var ids []store.ID
 	for i, p := range points {
@@ -230,15 +235,16 @@ func (g *Ingest) changed(points []Point) (rest []Point, unchanged, superseded in
 	}
 	stored, err := g.c.Points(g.ctx, ids, false)
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, nil, 0, err
 	}
 	have := make(map[store.ID]store.Stored, len(stored))
 	for _, s := range stored {
 		have[s.ID] = s
 	}
+	before = map[store.ID][]Point{}
 	for i, p := range points {
 		if last[p.ID] != i {
-			superseded++
+			before[p.ID] = append(before[p.ID], p)
 			continue
 		}
 		s, ok := have[p.ID]
@@ -248,11 +254,12 @@ func (g *Ingest) changed(points []Point) (rest []Point, unchanged, superseded in
 		}
 		rest = append(rest, p)
 	}
-	return rest, unchanged, superseded, nil
+	return rest, before, unchanged, nil
 }
 
-// without takes the points out that a refusal names.
-func without(points []Point, refusal *Error) (rest []Point, bad []Refused) {
+// without takes the points out that a refusal names, and puts in the place of
+// each the last one before it of the same id, if there is one.
+func without(points []Point, refusal *Error, before map[store.ID][]Point) (rest []Point, bad []Refused) {
 	reasons := map[string]string{}
 	for _, f := range refusal.Fields {
 		pointer := f.Pointer
@@ -277,6 +284,10 @@ func without(points []Point, refusal *Error) (rest []Point, bad []Refused) {
 			return points, nil
 		}
 		bad = append(bad, Refused{Line: line, Code: refusal.Code, Reason: reason})
+		if some := before[p.ID]; len(some) > 0 {
+			before[p.ID] = some[:len(some)-1]
+			rest = append(rest, some[len(some)-1])
+		}
 	}
 	return rest, bad
 }

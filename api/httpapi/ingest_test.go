@@ -265,3 +265,32 @@ func TestIngestKeys(t *testing.T) {
 		t.Errorf("%s", r.body)
 	}
 }
+
+// TestIngestOfOneID: of one id the last line wins that can be stored, whether or
+// not it comes in one batch with those before.
+func TestIngestOfOneID(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.must(200, "PUT", "/collections/v", `{"vectors":{"size":2}}`)
+	got := s.ingest("v", strings.NewReader(`{"id":1,"vector":[1,0],"payload":{"a":1}}
+{"id":2,"vector":[1,0],"payload":{"a":2}}
+{"id":1,"vector":[1,0],"payload":{"a":3}}
+{"id":1,"vector":[0,0],"payload":{"a":4}}
+{"id":1,"vector":[1,2,3],"payload":{"a":5}}
+{"id":2,"vector":[1,0],"payload":{"a":6}}
+{"id":3,"vector":[0,0]}
+{"id":3,"vector":[1]}`))
+	refused := map[float64]bool{}
+	for _, r := range got["refused"] {
+		refused[r["line"].(float64)] = true
+	}
+	if len(refused) != 4 || !refused[4] || !refused[5] || !refused[7] || !refused[8] {
+		t.Errorf("refused: %v", got["refused"])
+	}
+	counted(t, "one id", got["done"][0], map[string]int{"lines": 8, "written": 4, "refused": 4})
+	for id, want := range map[string]float64{"1": 3, "2": 6} {
+		if r := s.must(200, "GET", "/collections/v/points/"+id, nil); r.at(t, "result", "payload", "a") != want {
+			t.Errorf("point %s: %s", id, r.body)
+		}
+	}
+	s.must(404, "GET", "/collections/v/points/3", nil)
+}
