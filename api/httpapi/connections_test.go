@@ -88,13 +88,17 @@ func TestBusyConnectionsAreKept(t *testing.T) {
 		io.WriteString(w, "done")
 	}), nil)
 	var busy []net.Conn
-	for range 3 {
+	request := func() {
 		c := dial(t, address)
 		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		busy = append(busy, c)
 	}
+	// Until a request is begun its connection counts as waiting.
+	request()
 	<-begun
+	request()
 	<-begun
+	request()
 	select {
 	case <-begun:
 		t.Error("a third request was begun on two connections")

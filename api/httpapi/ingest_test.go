@@ -207,7 +207,7 @@ func TestIngestResumed(t *testing.T) {
 	}
 	res.Body.Close()
 	writer.CloseWithError(io.ErrUnexpectedEOF)
-	for range 1000 {
+	for range 10_000 {
 		if r := s.must(200, "GET", "/jobs/"+job, nil); r.at(t, "result", "state") != "running" {
 			break
 		}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -179,8 +180,8 @@ func shapes() map[string]func(n int) string {
 }
 
 // TestTimeIsLinear wants eight times the text to take less than thirty times
-// the time (a quadratic step takes 64), by the least times of some tries: other
-// work on the machine only adds.
+// the processor time (a quadratic step takes 64), by the least of some tries:
+// other work on the machine only adds.
 func TestTimeIsLinear(t *testing.T) {
 	toks := every(t)
 	const n = 16 << 10
@@ -200,9 +201,11 @@ func TestTimeIsLinear(t *testing.T) {
 }
 
 func duration(tok *Tokenizer, text string) time.Duration {
-	start := time.Now()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := threadTime()
 	tok.Count(text, Options{})
-	return time.Since(start)
+	return threadTime() - start
 }
 
 // TestDetailChangesNothing: offsets and fast paths give the same ids, and
