@@ -61,7 +61,11 @@ func (c *Collection) encode(ctx context.Context, g *generation, role embed.Role,
 	if now.encoder == nil {
 		return embed.Encoded{}, c.noEncoder(g, now.problem)
 	}
-	return now.encoder.Encode(ctx, role, texts)
+	encoded, err := now.encoder.Encode(ctx, role, texts)
+	if g.endpoint != nil && errors.Is(err, compat.ErrProbe) {
+		return encoded, c.swapped(g, now, err)
+	}
+	return encoded, err
 }
 
 // TakesTexts says why the collection can encode no texts, and never will; nil

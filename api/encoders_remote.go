@@ -77,7 +77,7 @@ func (r Remote) options(o EncoderOptions) remote.Options {
 		Kind: r.Kind, BaseURL: r.URL, Model: r.Model, APIKey: r.Key, Dimensions: o.Dimensions, Lazy: o.Dimensions != 0,
 		Shorten:     slices.Contains(r.Matryoshka, o.Dimensions) && o.Dimensions != r.Dimensions,
 		QueryPrompt: r.QueryPrompt, DocumentPrompt: r.DocumentPrompt,
-		AllowLoopback: r.AllowLoopback, AllowPrivate: r.AllowPrivate, Concurrency: r.Concurrency, Timeout: r.Timeout,
+		AllowLoopback: r.AllowLoopback, AllowPrivate: r.AllowPrivate, Concurrency: r.Concurrency, Timeout: r.Timeout, Witness: true,
 	}
 	if o.QueryPrompt != nil {
 		out.QueryPrompt = *o.QueryPrompt

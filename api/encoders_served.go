@@ -17,7 +17,7 @@ import (
 
 // served is an encoder as the registry runs it:
 //
-//	cache (transformers, remote) -> queue -> encoder
+//	cache (transformers, remote) -> guard (remote) -> queue -> encoder
 //
 // Probes go past the cache, which would prove nothing.
 type served struct {
@@ -79,7 +79,7 @@ func (s *served) explain(ctx context.Context, err error) error {
 	var full *embed.OverloadedError
 	var text *embed.TextError
 	switch {
-	case err == nil, ctx.Err() != nil, errors.As(err, &text):
+	case err == nil, ctx.Err() != nil, errors.As(err, &text), errors.Is(err, compat.ErrProbe):
 		return err
 	case errors.As(err, &full):
 		return &Error{
@@ -116,14 +116,18 @@ func endpointFailed(model string, err error) *Error {
 // behind an endpoint is known by its name only, so what the cache has of it is
 // kept apart by what the model was when the collection was made: its probes.
 func (e *Encoders) forProbes(s *served, probes []compat.Probe) (*served, error) {
-	if s.endpoint == nil || e.options.Cache == nil {
+	if s.endpoint == nil {
 		return s, nil
 	}
-	cached, err := embed.Cached(s.queue, salted{e.options.Cache, digestOf(probes)})
+	own := *s
+	own.Encoder = &guarded{Encoder: s.queue, endpoint: s.endpoint, probes: probes}
+	if e.options.Cache == nil {
+		return &own, nil
+	}
+	cached, err := embed.Cached(own.Encoder, salted{e.options.Cache, digestOf(probes)})
 	if err != nil {
 		return nil, err
 	}
-	own := *s
 	own.Encoder = cached
 	return &own, nil
 }

@@ -70,6 +70,31 @@ func (s *Service) checkEndpoint(ctx context.Context, c *Collection, g *generatio
 	}
 }
 
+// swapped stops texts and writes of a generation behind whose endpoint another
+// model was met, until a comparison finds the first one again.
+func (c *Collection) swapped(g *generation, before *encoding, problem error) error {
+	g.encoding.CompareAndSwap(before, &encoding{problem: problem})
+	g.endpoint.soon()
+	return c.noEncoder(g, problem)
+}
+
+// soon lets the next comparison come early. One that is under way sets the time
+// itself.
+func (w *endpointWatch) soon() {
+	if w.mu.TryLock() {
+		w.due = earlier(w.due, time.Now().Add(retryEndpoint))
+		w.mu.Unlock()
+	}
+}
+
+// earlier is the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // refuseWrites stops writes into a collection behind whose endpoint another
 // model stands: vectors that a client brings may be that one's, too.
 func (c *Collection) refuseWrites() error {

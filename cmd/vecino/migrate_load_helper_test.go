@@ -51,13 +51,14 @@ type load struct {
 	queries  int
 	hits     int
 	problems []string
-	failures int // queries
+	failures int            // queries
+	missed   map[string]int // texts that the graph alone did not find, by phase
 }
 
 func newLoad(t *testing.T, url, name string, l *ledger) *load {
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &load{t: t, url: url, name: name, ledger: l, client: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, latency: map[string][]time.Duration{}, acks: map[string]int{}, phase: "before"}
+	return &load{t: t, url: url, name: name, ledger: l, client: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, latency: map[string][]time.Duration{}, acks: map[string]int{}, missed: map[string]int{}, phase: "before"}
 }
 
 // problem notes what must not be; the first ones are told.
@@ -372,9 +373,21 @@ func (l *load) compare(samples int, seed uint64) {
 func (l *load) searchFor(id int, d ledgerDoc) {
 	for version := d.version; version >= max(d.version-1, 1); version-- {
 		var found struct{ Points []loadHit }
-		l.must(http.MethodPost, l.path("/points/query"), map[string]any{"query": map[string]any{"text": l.ledger.text(id, version)}, "limit": 20, "with_payload": true}, &found)
-		i := slices.IndexFunc(found.Points, func(h loadHit) bool { return h.ID == id })
-		switch want := d.there && version == d.version; {
+		want := d.there && version == d.version
+		i := -1
+		for _, exact := range []bool{false, true} {
+			l.must(http.MethodPost, l.path("/points/query"), map[string]any{"query": map[string]any{"text": l.ledger.text(id, version)}, "limit": 20, "with_payload": true, "params": map[string]any{"exact": exact}}, &found)
+			i = slices.IndexFunc(found.Points, func(h loadHit) bool { return h.ID == id })
+			if i >= 0 || !want {
+				break
+			}
+			if !exact { // a graph may miss what a scan finds: that is its recall, and no loss
+				l.mu.Lock()
+				l.missed[l.phase]++
+				l.mu.Unlock()
+			}
+		}
+		switch {
 		case want && i < 0 && found.Points[0].Score-found.Points[len(found.Points)-1].Score > 1e-4:
 			l.problem("by search: %d is not found by its text", id)
 		case want && i >= 0 && found.Points[i].Score < found.Points[0].Score-1e-3:
@@ -436,7 +449,7 @@ func (l *load) verdict() {
 	if l.queries == 0 || l.acks["put"] == 0 {
 		l.t.Error("there was no load")
 	}
-	l.t.Logf("%d queries with %d hits examined, %d failed; acknowledged: %v; %d ids; %d problems", l.queries, l.hits, l.failures, l.acks, l.ledger.ids(), len(l.problems))
+	l.t.Logf("%d queries with %d hits examined, %d failed; acknowledged: %v; %d ids; %d problems; missed by a graph: %v", l.queries, l.hits, l.failures, l.acks, l.ledger.ids(), len(l.problems), l.missed)
 }
 
 // percentile is of sorted times.

@@ -12,7 +12,9 @@
 // which tells names apart, not models: the URL is not part of it, because the
 // same model may be reached at several. What tells models apart is Drift: it
 // embeds the probes again that were stored when a collection was made, and
-// compares. Pooling and tokenizer are the server's affair and are stated as
+// compares. Between two comparisons Options.Witness notices most changes at
+// once: a short text goes with each request, and Epoch counts when its vector
+// is another than before. Pooling and tokenizer are the server's affair and are stated as
 // none. Prompts are ours: they are put before the text here, whatever the
 // server does. Every vector is normalized here to length 1.
 //

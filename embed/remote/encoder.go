@@ -36,6 +36,7 @@ type Encoder struct {
 	breaker   *breaker
 	slots     chan struct{} // one for each request in flight
 	maxTexts  int
+	witness   witness
 	space     compat.Space
 	stamper   *compat.Stamper
 	source    string
@@ -197,7 +198,7 @@ func (e *Encoder) Encode(ctx context.Context, role embed.Role, texts []string) (
 			return nil
 		})
 	}
-	for _, b := range embed.Batches(estimates, embed.Budget{Tokens: e.options.MaxTokens, Texts: e.maxTexts}) {
+	for _, b := range embed.Batches(estimates, embed.Budget{Tokens: e.options.MaxTokens, Texts: e.maxTexts - e.witnesses()}) {
 		group.Go(func() error { return e.batch(groupCtx, sent, rows, b[0], b[1]) })
 	}
 	if err := group.Wait(); err != nil {
@@ -220,7 +221,7 @@ func (e *Encoder) Encode(ctx context.Context, role embed.Role, texts []string) (
 // batch fills rows[from:to]. When the endpoint refuses the batch for its
 // texts, halves of it find the text that it means.
 func (e *Encoder) batch(ctx context.Context, texts []string, rows []row, from, to int) error {
-	got, err := e.vectors(ctx, texts[from:to])
+	got, err := e.witnessed(ctx, texts[from:to])
 	var status *StatusError
 	if errors.As(err, &status) && status.text() {
 		if to-from == 1 {

@@ -53,6 +53,9 @@ type Options struct {
 
 	Truncate       bool // let the endpoint cut texts that are too long
 	EstimateTokens bool // never ask for numbers of tokens
+	// Witness sends a text more in each request, whose vector tells whether the
+	// model behind the name is still the one that answered before; see Epoch.
+	Witness bool
 	// Lazy makes New send nothing, so that an endpoint that is down is no
 	// error yet. Model and Dimensions must be given.
 	Lazy bool
