@@ -393,7 +393,7 @@ func (s *Service) History(ctx context.Context, c *Collection) ([]GenerationHisto
 	return history, nil
 }
 
-// standbyManifest is the manifest of the second generation; nil: there is none.
+// StandbyManifest is the manifest of the second generation; nil: there is none.
 func (c *Collection) StandbyManifest() *compat.Manifest {
 	if p := c.now(); p.standby != nil {
 		return &p.standby.manifest

@@ -146,7 +146,7 @@ func (c *Collection) compact(ctx context.Context, g *generation) error {
 	if !ok {
 		return nil
 	}
-	err := error(nil)
+	var err error
 	if recoder, can := index.As[index.Recoder](g.graph); can && before.Drifted {
 		err = recoder.CompactFrom(ctx, func(ordinal uint32) (compat.Vectors, bool) { return c.given(g, ordinal) })
 	} else {

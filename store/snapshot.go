@@ -56,8 +56,8 @@ const (
 	frameEnd    = 'E'
 )
 
-// ErrSnapshot: a file is no snapshot, or it is damaged or not whole. Nothing of
-// it was used.
+// ErrSnapshot is the error of a file that is no snapshot, or is damaged or not
+// whole. Nothing of it was used.
 var ErrSnapshot = errors.New("unusable snapshot")
 
 // SnapshotInfo is what a snapshot says of itself.

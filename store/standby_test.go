@@ -32,11 +32,6 @@ func targetRow(text string) []float32 {
 	return vectorOf(id, version+1<<20, targetDim)
 }
 
-// stampAs stamps rows for the space of a generation.
-func stampAs(g *generation, rows ...[]float32) compat.Vectors {
-	return mustStamp(g.stamper, slices.Concat(rows...))
-}
-
 // putBoth puts versions of points into both generations; serving is that whose
 // rows are of vectorOf.
 func putBoth(ctx context.Context, c *Collection, model, target compat.Manifest, version int, ids ...int) error {

@@ -296,7 +296,7 @@ func (r *benchRun) additional(ctx context.Context, built []*bench.Built) error {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		for _, b := range built {
 			r.progress.stage("open "+b.Engine.String(), 1)
 			opened, err := r.data.Reopen(b, dir)

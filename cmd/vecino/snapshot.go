@@ -102,7 +102,7 @@ func (c *snapshotCreateCmd) Run(ctx context.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	info, err := stored.WriteSnapshot(ctx, f)
 	if err == nil {
 		err = f.Sync()

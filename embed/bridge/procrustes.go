@@ -172,11 +172,11 @@ func polar(ctx context.Context, m []float32, p, q int) ([]float32, error) {
 	for i, v := range m {
 		x[i] = float32(float64(v) / math.Sqrt(squares))
 	}
-	next, square := make([]float32, len(m)), make([]float32, q*q)
+	next := make([]float32, len(m))
 	packed := new(gemm.Packed)
 	for range polarRounds {
-		var err error
-		if square, err = product(ctx, x, q, x, q, p); err != nil { // X'X
+		square, err := product(ctx, x, q, x, q, p) // X'X
+		if err != nil {
 			return nil, err
 		}
 		for i := range square {

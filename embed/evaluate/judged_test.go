@@ -30,7 +30,7 @@ func TestReadJudged(t *testing.T) {
 		`[1]`:                                                             "line 2: want an object",
 		`{"id":"x"`:                                                       "line 2",
 		`{"id":"x","text":"t"} {}`:                                        "more after",
-		`{"id":"x","text":"t","relevent":{}}`:                             "unknown key",
+		`{"id":"x","text":"t","relevance":{}}`:                            "unknown key",
 		`{"id":"x","id":"y","text":"t"}`:                                  "stands there twice",
 		`{"ID":"x","text":"t"}`:                                           "unknown key",
 		`{"id":"q","text":"t"}`:                                           "stands in line 1 already",

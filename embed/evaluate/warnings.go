@@ -177,7 +177,7 @@ func (l *Leakage) Report() LeakReport {
 		if !ok {
 			continue
 		}
-		test := ""
+		var test string
 		if number < documents {
 			out.DocumentsSeen++
 			test = l.collection.Documents[number]

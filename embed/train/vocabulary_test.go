@@ -54,9 +54,7 @@ func TestVocabularyAgrees(t *testing.T) {
 	}
 	for _, text := range texts {
 		var got []string
-		for _, t := range tokenizer.Encode(text, token.Options{Detail: true}).Tokens {
-			got = append(got, t)
-		}
+		got = append(got, tokenizer.Encode(text, token.Options{Detail: true}).Tokens...)
 		if want := Words(text); strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%q: tokens %q, words %q", text, got, want)
 		}

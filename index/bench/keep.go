@@ -163,7 +163,7 @@ func (d *Data) Reopen(b *Built, dir string) (Reopened, error) {
 		out.BuildSeconds = b.Build.WallSeconds
 	}
 	path := filepath.Join(dir, "reopen.graph")
-	defer os.Remove(path)
+	defer func() { _ = os.Remove(path) }()
 	begun := time.Now()
 	if err := save(b.Index, path); err != nil {
 		return out, err

@@ -58,8 +58,8 @@ func KeyKinds() []KeyKind {
 	return []KeyKind{KeysString, KeysInt, KeysInt64, KeysInt32, KeysInt16, KeysInt8, KeysUint64, KeysUint32, KeysUint16, KeysUint8, KeysFloat64, KeysFloat32}
 }
 
-// ErrSaved: a file is no graph that github.com/coder/hnsw saved, or its keys
-// are of another kind.
+// ErrSaved is the error of a file that is no graph which github.com/coder/hnsw
+// saved, or whose keys are of another kind.
 var ErrSaved = errors.New("no saved graph of github.com/coder/hnsw")
 
 // maxKeyBytes bounds a key that is a string.

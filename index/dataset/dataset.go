@@ -33,7 +33,7 @@ import "errors"
 // MaxRows bounds the rows of a file: they are numbered by 31 bits.
 const MaxRows = 1<<31 - 1
 
-// ErrFormat: a file is not what its name says.
+// ErrFormat is the error of a file that is not what its name says.
 var ErrFormat = errors.New("unreadable vector file")
 
 // Set is n vectors of one dimension.

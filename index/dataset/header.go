@@ -109,7 +109,7 @@ func (l *layout) npyDescr(text string) (rest string, err error) {
 	if !ok || len(descr) != 3 {
 		return "", fmt.Errorf("its type can't be read at %.20q; save one array of numbers", text)
 	}
-	known := false
+	var known bool
 	l.kind, known = npyKinds[descr[1:]]
 	switch {
 	case !known || !strings.ContainsAny(descr[:1], "<>|="):

@@ -147,5 +147,5 @@ func (n *nearest) join(found [][]index.TopK) (Neighbours, error) {
 	return out, nil
 }
 
-// ErrFew: fewer vectors than neighbours are asked for.
+// ErrFew is the error where there are fewer vectors than neighbours asked for.
 var ErrFew = errors.New("fewer vectors are admitted than neighbours wanted; ask for fewer, or admit more")

@@ -69,7 +69,7 @@ func (x *Index) keyed(r filter.Range) Set {
 
 // anyOf is the documents with one of some values.
 func (x *Index) anyOf(l filter.Leaf) Set {
-	foreign := 0                                 // values of which the index knows nothing
+	var foreign int                              // values of which the index knows nothing
 	sure, shared := roaring.New(), roaring.New() // by keys that other numbers have, too
 	switch x.kind {
 	case filter.KindKeyword:
@@ -116,7 +116,7 @@ const manyTerms = 4096
 // except is the documents with a value, not null, that is none of some.
 func (x *Index) except(l filter.Leaf) Set {
 	var s Set
-	foreign := 0
+	var foreign int
 	switch x.kind {
 	case filter.KindKeyword:
 		s, foreign = x.termsBut(l.Strings), len(l.Bools)+len(l.Numbers)

@@ -14,7 +14,7 @@ import (
 	"github.com/vecino-db/vecino/index/internal/measure"
 )
 
-// ErrClosed: the index links no more vectors.
+// ErrClosed is the error of an index that links no more vectors.
 var ErrClosed = errors.New("index is closed")
 
 // Options of an Index. Zero fields mean their defaults.

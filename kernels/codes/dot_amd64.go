@@ -31,7 +31,8 @@ func u8Rows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32, flip
 		call(&dst[0], &rows[0], fours)
 	}
 	if fours < len(rows) {
-		four, last := pad(rows[fours:])
+		var last [4]int32
+		four := pad(rows[fours:])
 		call(&last[0], &four[0], 4)
 		copy(dst[fours:], last[:])
 	}
@@ -72,7 +73,8 @@ func nibbleRows(dst []int32, q []int8, slab []uint8, stride int, rows []uint32) 
 		call(&dst[0], &rows[0], fours)
 	}
 	if fours < len(rows) {
-		four, last := pad(rows[fours:])
+		var last [4]int32
+		four := pad(rows[fours:])
 		call(&last[0], &four[0], 4)
 		copy(dst[fours:], last[:])
 	}
@@ -101,7 +103,7 @@ func u8Keys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32, shi
 	}
 	if fours < len(rows) {
 		var last [4]uint32
-		four, _ := pad(rows[fours:])
+		four := pad(rows[fours:])
 		call(&last[0], &four[0], 4)
 		copy(dst[fours:], last[:])
 	}
@@ -130,7 +132,7 @@ func nibbleKeys(dst []uint32, q []int8, slab []uint8, stride int, rows []uint32,
 	}
 	if fours < len(rows) {
 		var last [4]uint32
-		four, _ := pad(rows[fours:])
+		four := pad(rows[fours:])
 		call(&last[0], &four[0], 4)
 		copy(dst[fours:], last[:])
 	}
@@ -159,11 +161,11 @@ func decodeBlocks(dst, code, fine []uint8, origin []float32, bound, step, fineSt
 	return blocks
 }
 
-// pad makes four rows of one to three, and room for their results.
-func pad(rows []uint32) (four [4]uint32, results [4]int32) {
+// pad makes four rows of one to three.
+func pad(rows []uint32) (four [4]uint32) {
 	n := copy(four[:], rows)
 	for i := n; i < 4; i++ {
 		four[i] = four[n-1]
 	}
-	return four, results
+	return four
 }

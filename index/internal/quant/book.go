@@ -168,7 +168,7 @@ const (
 
 func (b *Book) atNorms() int { return b.params - 3 }
 
-// Scale, Typical and Mean are what a checkpoint must keep.
+// Scale is the step of a code. A checkpoint must keep it, Typical and Mean.
 func (b *Book) Scale() float32 { return b.scale }
 
 // Typical is the mean step of the sample's rows, of lvq4x8.
