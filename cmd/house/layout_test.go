@@ -15,6 +15,7 @@ var (
 		"api", "cmd", "compat", "docs", "embed", "go.mod", "go.sum", "index", "kernels", "store",
 	}
 	allowed = []string{
+		"documents.go", // what is embedded must lie above what it embeds
 		".git", ".gitattributes", ".tools", ".dockerignore", "Dockerfile", "SECURITY.md", "bin", "dist",
 	}
 )

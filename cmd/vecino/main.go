@@ -87,8 +87,19 @@ func main() {
 
 // run is main with everything it touches, and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	exited, err := execute(ctx, args, stdin, stdout, stderr)
+	if exited >= 0 {
+		return exited
+	}
+	return report(stderr, err)
+}
+
+// execute runs a command line. exited is the status of one that ended while it
+// was read, as --help does; otherwise it is less than 0, and err is the
+// command's.
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (exited int, err error) {
 	var c cli
-	exited := -1
+	exited = -1
 	options := []kong.Option{
 		kong.Name("vecino"), kong.Description(description), kong.DefaultEnvars("VECINO"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -98,24 +109,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if path := os.Getenv("VECINO_CONFIG"); path != "" {
 		resolver, err := loadConfig(path)
 		if err != nil {
-			fmt.Fprintf(stderr, "vecino: %v\n", err)
-			return exitUsage
+			return exited, usageError{err}
 		}
 		options = append(options, kong.Resolvers(resolver))
 	}
 	parser, err := kong.New(&c, options...)
 	if err != nil {
-		fmt.Fprintf(stderr, "vecino: %v\n", err)
-		return exitFailed
+		return exited, err
 	}
 	parsed, err := parse(parser, args, &exited)
-	if exited >= 0 {
-		return exited
-	}
-	if err == nil {
+	if exited < 0 && err == nil {
 		err = parsed.Run()
 	}
-	return report(stderr, err)
+	return exited, err
 }
 
 // parse reads the command line. --help ends the parsing by a panic, because
@@ -155,9 +161,35 @@ type quickstartCmd struct {
 	Data   string `help:"Data directory; a temporary one that is removed at the end when left out." placeholder:"DIR" env:"-" own:""`
 	Listen string `help:"Address of the server; a free port when left out." placeholder:"HOST:PORT"`
 	Serve  bool   `help:"Keep the server running until Ctrl-C."`
+
+	Migrate bool     `help:"Show a migration to another model: plan, evaluation, cut-over, rollback." xor:"tour" env:"-"`
+	Adapt   bool     `help:"Show a model that is trained on the collection's own texts, and the migration to it." xor:"tour" env:"-"`
+	From    string   `help:"With --adapt: texts of yours, one {\"id\", \"text\", \"payload\"} a line, instead of vecino's own documentation." placeholder:"FILE.ndjson" type:"existingfile" env:"-"`
+	Ask     []string `help:"With --from: a query to show; may be given again." placeholder:"TEXT" sep:"none" env:"-"`
+	Models  string   `help:"With --adapt: directory that the model is installed in; with --data, ./vecino-models when left out." placeholder:"DIR" env:"-"`
+}
+
+// Help teaches.
+func (quickstartCmd) Help() string {
+	return `Examples:
+  vecino quickstart
+  vecino quickstart --migrate
+  vecino quickstart --adapt
+  vecino quickstart --adapt --from my-texts.ndjson --ask "what did I write about rye"
+
+Nothing is downloaded, and nothing is left behind unless --data is given.`
 }
 
 // Run runs it.
 func (c *quickstartCmd) Run(ctx context.Context, out *output) error {
-	return quickstart(ctx, out, quickstartOptions{Data: c.Data, Listen: c.Listen, Serve: c.Serve})
+	if !c.Adapt && (c.From != "" || c.Models != "") {
+		return usageError{errors.New("--from and --models belong to quickstart --adapt; give it, too")}
+	}
+	if c.From == "" && len(c.Ask) > 0 {
+		return usageError{errors.New("--ask belongs to --from: the other texts come with their queries")}
+	}
+	return quickstart(ctx, out, quickstartOptions{
+		Data: c.Data, Listen: c.Listen, Serve: c.Serve,
+		Migrate: c.Migrate, Adapt: c.Adapt, From: c.From, Ask: c.Ask, Models: c.Models,
+	})
 }

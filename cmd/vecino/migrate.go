@@ -254,6 +254,7 @@ type migrateStartCmd struct {
 	Qrels           string  `help:"File of judged queries, an object a line." placeholder:"FILE"`
 	TokensPerSecond int     `help:"Encode no more than this." placeholder:"N"`
 	Share           float64 `help:"Share of the time that the backfill works, above 0 to 1." placeholder:"X"`
+	Batch           int     `help:"Documents that are encoded together; 64 when left out." placeholder:"N"`
 	Detach          bool    `help:"Don't wait."`
 	JSON            bool    `help:"Print JSON."`
 }
@@ -282,6 +283,9 @@ func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
 	}
 	if c.Share > 0 {
 		limits["share"] = c.Share
+	}
+	if c.Batch > 0 {
+		limits["batch"] = c.Batch
 	}
 	wish["auto"], wish["limits"] = c.Auto, limits
 	if c.Qrels != "" {

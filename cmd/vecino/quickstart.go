@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
@@ -17,6 +18,12 @@ type quickstartOptions struct {
 	Data   string // data directory; "" for a temporary one that is removed at the end
 	Listen string // host:port; "" for a free port, with Serve for serveAddress if that is free
 	Serve  bool   // keep serving until the context ends
+
+	Migrate bool     // show a migration to another model
+	Adapt   bool     // show a model that is trained on the collection's own texts
+	From    string   // with Adapt: NDJSON of the user's texts; "" for the project's own
+	Ask     []string // with From: what to ask
+	Models  string   // with Adapt: directory of models; "" for defaultModels, or a temporary one
 }
 
 // serveAddress is where a server listens unless it is told otherwise.
@@ -29,12 +36,19 @@ const closeTimeout = 20 * time.Second
 // real store and then speaks to it as a client, over REST alone. It ends when
 // the tour is over, or, with o.Serve, when ctx ends.
 func quickstart(ctx context.Context, w io.Writer, o quickstartOptions) (err error) {
+	scratch, err := os.MkdirTemp("", "vecino-quickstart-")
+	if err != nil {
+		return fmt.Errorf("make a temporary directory: %w; set TMPDIR to a directory that can be written to", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	temporary := o.Data == ""
 	if temporary {
-		if o.Data, err = os.MkdirTemp("", "vecino-quickstart-"); err != nil {
-			return fmt.Errorf("make a temporary directory: %w; name one by --data", err)
+		o.Data = filepath.Join(scratch, "data")
+	}
+	if o.Adapt {
+		if o.Models, err = quickstartModels(o.Models, scratch, temporary); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(o.Data)) }()
 	}
 	server, err := quickstartServer(ctx, o)
 	if err != nil {
@@ -49,12 +63,21 @@ func quickstart(ctx context.Context, w io.Writer, o quickstartOptions) (err erro
 
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	t := &tour{p: newPrinter(w), rest: &restClient{base: server.URL, http: &http.Client{Transport: transport}}}
-	t.p.title("vecino " + version() + ": text in, nearest texts out")
-	if err := t.run(ctx, o.Data); err != nil {
+	t := &tour{p: newPrinter(w), rest: &restClient{base: server.URL, http: &http.Client{Transport: transport}}, scratch: scratch}
+	switch {
+	case o.Migrate:
+		err = t.migrate(ctx, o, temporary)
+	case o.Adapt:
+		err = t.adapt(ctx, o, temporary)
+	default:
+		t.p.title("vecino " + version() + ": text in, nearest texts out")
+		if err = t.run(ctx, o.Data); err == nil {
+			t.goOn(server.URL, o, temporary)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("quickstart: %w", err)
 	}
-	t.goOn(server.URL, o, temporary)
 	if t.p.err != nil || !o.Serve {
 		return t.p.err
 	}
@@ -68,25 +91,42 @@ func quickstart(ctx context.Context, w io.Writer, o quickstartOptions) (err erro
 	}
 }
 
+// quickstartModels makes the directory of models.
+func quickstartModels(dir, scratch string, temporary bool) (string, error) {
+	switch {
+	case dir != "":
+	case temporary:
+		dir = filepath.Join(scratch, "models")
+	default:
+		dir = defaultModels
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("directory of models: %w; name another one by --models", err)
+	}
+	return dir, nil
+}
+
 // quickstartServer starts the server. The usual address is preferred for a
 // server that stays, so that the lines a newcomer copies work tomorrow too.
 func quickstartServer(ctx context.Context, o quickstartOptions) (*runningServer, error) {
 	listen := o.Listen
 	if listen == "" && o.Serve {
-		if s, err := startServer(ctx, serveOptions{Data: o.Data, Listen: serveAddress}); err == nil {
+		if s, err := startServer(ctx, serveOptions{Data: o.Data, Listen: serveAddress, Models: o.Models}); err == nil {
 			return s, nil
 		}
 	}
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	return startServer(ctx, serveOptions{Data: o.Data, Listen: listen})
+	return startServer(ctx, serveOptions{Data: o.Data, Listen: listen, Models: o.Models})
 }
 
 // tour is the sequence of what is shown.
 type tour struct {
-	p    *printer
-	rest *restClient
+	p       *printer
+	rest    *restClient
+	scratch string // directory that is removed at the end
+	steps   int    // that were shown
 }
 
 // run goes through the steps.

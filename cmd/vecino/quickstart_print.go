@@ -50,7 +50,7 @@ func (p *printer) styled(style, text string) string {
 
 func (p *printer) print(text string) {
 	if p.err == nil {
-		_, p.err = io.WriteString(p.w, text+"\n")
+		_, p.err = io.WriteString(p.w, strings.TrimRight(text, " ")+"\n")
 	}
 }
 
@@ -86,7 +86,7 @@ const barWidth = 20
 func (p *printer) hit(first bool, score float64, title, topic string) {
 	cells := min(max(int(score*barWidth+0.5), 0), barWidth)
 	bar := strings.Repeat("█", cells) + strings.Repeat("·", barWidth-cells)
-	name := pad(title, 36)
+	name := pad(title, 36) // a topic, where there is one, stands in a column
 	if first {
 		bar, name = p.styled(styleGood, bar), p.styled(styleBold, name)
 	}

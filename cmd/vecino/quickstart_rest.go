@@ -22,6 +22,7 @@ type restAnswer struct {
 	line   string // "409 Conflict"
 	body   []byte
 	took   time.Duration
+	space  string // fingerprint that a collection's answer carries
 }
 
 // maxAnswer bounds what is read of an answer; the quickstart's are small.
@@ -55,24 +56,30 @@ func (c *restClient) call(ctx context.Context, method, path string, body any) (r
 	if err != nil {
 		return restAnswer{}, fmt.Errorf("%s %s: read the answer: %w", method, path, err)
 	}
-	return restAnswer{status: response.StatusCode, line: response.Status, body: read, took: time.Since(begun)}, nil
+	return restAnswer{status: response.StatusCode, line: response.Status, body: read, took: time.Since(begun), space: response.Header.Get("X-Vecino-Fingerprint")}, nil
 }
 
 // result sends body and decodes the "result" of the answer, which must be 200
 // or 201, into result.
 func (c *restClient) result(ctx context.Context, method, path string, body, result any) (time.Duration, error) {
+	answer, err := c.answer(ctx, method, path, body, result)
+	return answer.took, err
+}
+
+// answer is result with the whole answer.
+func (c *restClient) answer(ctx context.Context, method, path string, body, result any) (restAnswer, error) {
 	answer, err := c.call(ctx, method, path, body)
 	if err != nil {
-		return 0, err
+		return answer, err
 	}
 	if answer.status != http.StatusOK && answer.status != http.StatusCreated {
-		return 0, fmt.Errorf("%s %s: %s: %s", method, path, answer.line, answer.body)
+		return answer, fmt.Errorf("%s %s: %s: %s", method, path, answer.line, answer.body)
 	}
 	envelope := struct {
 		Result any `json:"result"`
 	}{result}
 	if err := json.Unmarshal(answer.body, &envelope); err != nil {
-		return 0, fmt.Errorf("%s %s: %w in %.200s", method, path, err, answer.body)
+		return answer, fmt.Errorf("%s %s: %w in %.200s", method, path, err, answer.body)
 	}
-	return answer.took, nil
+	return answer, nil
 }
