@@ -30,16 +30,19 @@ const (
 // Job is work that goes on when the request that began it has been answered.
 type Job struct {
 	ID         string          `json:"id"`
-	Kind       string          `json:"kind"` // "optimize", "recall", "ingest"
+	Kind       string          `json:"kind"` // "optimize", "recall", "ingest", "train"
 	Collection string          `json:"collection"`
 	State      JobState        `json:"state"`
-	Done       int             `json:"done"`            // of Total, in the job's own unit
+	Step       string          `json:"step,omitempty"`  // of a job that has several
+	Done       int             `json:"done"`            // of Total, in the unit of the job or of its step
 	Total      int             `json:"total"`           // 0: not known yet
-	ETA        *float64        `json:"eta_s,omitempty"` // seconds until the end, while it runs and something is done
+	ETA        *float64        `json:"eta_s,omitempty"` // seconds until the end of the job or of its step, while something is done
 	Error      string          `json:"error,omitempty"`
 	Result     json.RawMessage `json:"result,omitempty"`
 	Started    time.Time       `json:"started_at"`
 	Finished   *time.Time      `json:"finished_at,omitempty"`
+
+	began time.Time // the step; zero: at Started
 }
 
 // keptJobs is how many jobs that have ended are remembered.
@@ -111,8 +114,20 @@ func (j *jobs) keep(ctx context.Context, number uint64, job Job) {
 	}
 }
 
-// start begins a job, unless one of its kind is running for the collection.
+// start begins a job of one step. The result of one that fails is dropped.
 func (j *jobs) start(kind, collection string, run func(ctx context.Context, progress func(done, total int)) (result any, err error)) (Job, error) {
+	return j.startSteps(kind, collection, func(ctx context.Context, tell func(step string, done, total int)) (any, error) {
+		result, err := run(ctx, func(done, total int) { tell("", done, total) })
+		if err != nil {
+			return nil, err
+		}
+		return result, nil
+	})
+}
+
+// startSteps begins a job, unless one of its kind is running for the
+// collection. tell says how far it is; the result is kept however it ends.
+func (j *jobs) startSteps(kind, collection string, run func(ctx context.Context, tell func(step string, done, total int)) (result any, err error)) (Job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for number := range j.cancel {
@@ -129,14 +144,14 @@ func (j *jobs) start(kind, collection string, run func(ctx context.Context, prog
 	}
 	j.keep(ctx, number, *job)
 	j.work.Go(func() {
-		result, err := run(ctx, func(done, total int) {
+		result, err := run(ctx, func(step string, done, total int) {
 			j.mu.Lock()
 			defer j.mu.Unlock()
+			if step != job.Step {
+				job.Step, job.began = step, time.Now()
+			}
 			job.Done, job.Total = done, total
 		})
-		if err != nil {
-			result = nil
-		}
 		j.finish(ctx, number, result, err)
 	})
 	return *job, nil
@@ -224,7 +239,11 @@ func (s *Service) Jobs() []Job {
 func (j *Job) now() Job {
 	job := *j
 	if job.State == JobRunning && job.Done > 0 && job.Total >= job.Done {
-		eta := time.Since(job.Started).Seconds() / float64(job.Done) * float64(job.Total-job.Done)
+		began := job.Started
+		if !job.began.IsZero() {
+			began = job.began
+		}
+		eta := time.Since(began).Seconds() / float64(job.Done) * float64(job.Total-job.Done)
 		job.ETA = &eta
 	}
 	return job

@@ -55,6 +55,7 @@ type Service struct {
 
 	jobs       *jobs
 	migrations *migrations
+	training   chan struct{} // held by the one training that runs: it takes memory and all cores
 
 	probeEvery time.Duration
 	endWatch   context.CancelFunc
@@ -77,7 +78,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), probeEvery: o.ProbeEvery, collections: map[string]*Collection{}, damaged: map[string]error{}}
+	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
 	if s.probeEvery == 0 {
 		s.probeEvery = defaultProbeEvery
 	}

@@ -95,7 +95,7 @@ func handlers() map[string]handler {
 		"queryPoints": (*Server).queryPoints, "queryBatchPoints": (*Server).queryBatchPoints,
 		"searchPoints": (*Server).searchPoints, "searchBatchPoints": (*Server).searchBatchPoints,
 		"listJobs": (*Server).listJobs, "getJob": (*Server).getJob, "deleteJob": (*Server).deleteJob,
-		"ingest": (*Server).ingest, "optimizeCollection": (*Server).optimize, "measureRecall": (*Server).recall,
+		"ingest": (*Server).ingest, "optimizeCollection": (*Server).optimize, "trainModel": (*Server).trainModel, "measureRecall": (*Server).recall,
 		"createEmbeddings": (*Server).createEmbeddings, "listModels": (*Server).listModels, "getModel": (*Server).getModel,
 	}
 }
