@@ -20,6 +20,7 @@ import (
 type Collection struct {
 	stored *store.Collection
 	places atomic.Pointer[places]
+	asked  atomic.Int64 // when a query came last, in nanoseconds since 1970
 }
 
 // manifestTag is a strong entity tag: another manifest has another one.

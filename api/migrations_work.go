@@ -60,6 +60,11 @@ func (m *migration) work(ctx context.Context) {
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrClosed) {
 			return // the collection is gone, or the store
 		}
+		if wait := temporary(err); wait > 0 {
+			log.Warn("the migration waits for its encoder", "error", err)
+			_ = systemClock{}.Sleep(ctx, wait) // the loop sees the end of the context
+			continue
+		}
 		log.Error("migration stopped", "state", record.State, "error", err)
 		record = m.get()
 		if record.Fail(err, time.Now().UTC()) != nil {
@@ -70,6 +75,25 @@ func (m *migration) work(ctx context.Context) {
 			m.set(record)
 		}
 	}
+}
+
+// The waits behind an error that goes away by itself.
+const (
+	leastWait = 500 * time.Millisecond
+	mostWait  = 10 * time.Second
+)
+
+// temporary is how long to wait behind an error that goes away by itself: an
+// endpoint that gives no answer, a queue that is full; 0: it does not.
+func temporary(err error) time.Duration {
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != KindNotReady && e.Kind != KindOverloaded || e.Code == "encoder_missing" {
+		return 0
+	}
+	if errors.Is(err, errUnchecked) {
+		return leastWait // it is being asked at this moment
+	}
+	return min(max(e.RetryAfter, leastWait), mostWait)
 }
 
 // inTurn does f when it is the collection's turn.
@@ -89,8 +113,16 @@ func (m *migration) advance(ctx context.Context) error {
 	if record.State == migrate.Evaluating {
 		return m.evaluate(ctx, record)
 	}
-	runner := &migrate.Runner{Backlog: m.backlog(record.To), Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set}
+	runner := &migrate.Runner{Backlog: m.backlog(record.To), Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set, Busy: m.c.busy}
 	return runner.Fill(ctx, &record)
+}
+
+// busyFor is how long a collection counts as busy behind a query.
+const busyFor = time.Second
+
+// busy reports whether queries come in.
+func (c *Collection) busy() bool {
+	return time.Since(time.Unix(0, c.asked.Load())) < busyFor
 }
 
 // cutOver is the step that an automatic migration takes itself. It holds no

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
@@ -53,6 +54,7 @@ const generationChanges = 8
 // the query goes through, and answers it, also where another one comes to
 // serve meanwhile.
 func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
+	c.asked.Store(time.Now().UnixNano())
 	for range generationChanges {
 		p := c.now()
 		a, err = c.queryIn(ctx, p, p.serving, q)

@@ -32,6 +32,7 @@
 // # Pace
 //
 // Limits bound the tokens of a second and the share of the time that the run
-// works. Its encodings are of the lowest priority where a scheduler stands
+// works; without a share it works half of the time while queries come in, and
+// all of it otherwise. Its encodings are of the lowest priority where a scheduler stands
 // before the encoder, so queries and writes go first.
 package migrate

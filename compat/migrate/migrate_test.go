@@ -235,16 +235,20 @@ func TestLimits(t *testing.T) {
 	for _, test := range []struct {
 		limits Limits
 		want   time.Duration // for 40 documents of 1 s and 10 tokens
+		busy   bool
 	}{
-		{Limits{}, 40 * time.Second},
-		{Limits{Share: 0.5}, 80 * time.Second},
-		{Limits{TokensPerSecond: 5}, 80 * time.Second},
-		{Limits{TokensPerSecond: 5, Share: 0.25}, 160 * time.Second},
-		{Limits{TokensPerSecond: 1000}, 40 * time.Second},
+		{Limits{}, 40 * time.Second, false},
+		{Limits{}, 80 * time.Second, true},
+		{Limits{Share: 1}, 40 * time.Second, true},
+		{Limits{Share: 0.5}, 80 * time.Second, false},
+		{Limits{TokensPerSecond: 5}, 80 * time.Second, false},
+		{Limits{TokensPerSecond: 5, Share: 0.25}, 160 * time.Second, false},
+		{Limits{TokensPerSecond: 1000}, 40 * time.Second, false},
 	} {
 		test.limits.Batch = 4
 		s := newFake(40)
 		r := s.runner(test.limits)
+		r.Busy = func() bool { return test.busy }
 		var etas []float64
 		r.Changed = func(m Migration) {
 			if m.Progress.Done == 20 && m.Progress.ETA != nil {

@@ -14,8 +14,8 @@ import (
 type Limits struct {
 	// TokensPerSecond is the most that is encoded; 0: no bound.
 	TokensPerSecond int `json:"tokens_per_second,omitempty"`
-	// Share of the time that the run works, above 0 to 1; 0: 1. With several
-	// processors it is a share of one.
+	// Share of the time that the run works, above 0 to 1; 0: all of it, and half
+	// beside queries (Runner.Busy). With several processors it is a share of one.
 	Share float64 `json:"share,omitempty"`
 	// Batch is the number of documents that are done together; 0: 64.
 	Batch int `json:"batch,omitempty"`
@@ -39,9 +39,6 @@ func (l Limits) Validate() error {
 
 // withDefaults is l with its zero fields filled.
 func (l Limits) withDefaults() Limits {
-	if l.Share == 0 {
-		l.Share = 1
-	}
 	if l.Batch == 0 {
 		l.Batch = 64
 	}

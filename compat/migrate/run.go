@@ -48,6 +48,9 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
+// busyShare is the share of the time that a run works beside queries.
+const busyShare = 0.5
+
 // keepEvery is how often progress is kept: it is shown, and decides nothing.
 const keepEvery = 2 * time.Second
 
@@ -57,6 +60,9 @@ type Runner struct {
 	Keeper  Keeper
 	Clock   Clock
 	Limits  Limits
+	// Busy says whether somebody waits for answers of the same machine: the run
+	// then works half of the time, unless Limits name a share. nil: never.
+	Busy func() bool
 	// Changed is told of each change of the record; nil: nobody is.
 	Changed func(m Migration)
 
@@ -122,7 +128,13 @@ func (r *Runner) walk(ctx context.Context, m *Migration, limits Limits) (sum Don
 
 // rest waits as long as the limits ask for behind a batch.
 func (r *Runner) rest(ctx context.Context, limits Limits, tokens int, took time.Duration) error {
-	rest := time.Duration(float64(took) * (1/limits.Share - 1))
+	share := limits.Share
+	if share == 0 {
+		if share = 1; r.Busy != nil && r.Busy() {
+			share = busyShare
+		}
+	}
+	rest := time.Duration(float64(took) * (1/share - 1))
 	if limits.TokensPerSecond > 0 {
 		least := time.Duration(float64(tokens) / float64(limits.TokensPerSecond) * float64(time.Second))
 		rest = max(rest, least-took)
