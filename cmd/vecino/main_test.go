@@ -21,9 +21,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(run(context.Background(), os.Args[1:], strings.NewReader(""), os.Stdout, os.Stderr))
 	}
-	if what := os.Getenv(migrateChild); what != "" {
-		os.Exit(killedServer(what))
-	}
 	goleak.VerifyTestMain(m)
 }
 
