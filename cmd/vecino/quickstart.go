@@ -63,7 +63,10 @@ func quickstart(ctx context.Context, w io.Writer, o quickstartOptions) (err erro
 
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	t := &tour{p: newPrinter(w), rest: &restClient{base: server.URL, http: &http.Client{Transport: transport}}, scratch: scratch}
+	t := &tour{p: newPrinter(w), rest: &restClient{base: server.URL, http: &http.Client{Transport: transport}}, scratch: scratch, progress: io.Discard}
+	if out, ok := w.(*output); ok && out.terminal() {
+		t.progress = out.errors
+	}
 	switch {
 	case o.Migrate:
 		err = t.migrate(ctx, o, temporary)
@@ -127,6 +130,8 @@ type tour struct {
 	rest    *restClient
 	scratch string // directory that is removed at the end
 	steps   int    // that were shown
+
+	progress io.Writer // of commands that take long: a terminal, or nothing
 }
 
 // run goes through the steps.

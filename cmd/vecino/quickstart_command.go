@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -18,7 +17,7 @@ func (t *tour) vecino(ctx context.Context, lines int, args ...string) error {
 	t.p.command("$ " + typed)
 	var out bytes.Buffer
 	with := append(slices.Clone(args), "--server", t.rest.base)
-	if _, err := execute(ctx, with, strings.NewReader(""), &out, io.Discard); err != nil {
+	if _, err := execute(ctx, with, strings.NewReader(""), &out, t.progress); err != nil {
 		return fmt.Errorf("%s: %w", typed, err)
 	}
 	all := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
