@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vecino-db/vecino/store"
@@ -30,7 +31,7 @@ const (
 // Job is work that goes on when the request that began it has been answered.
 type Job struct {
 	ID         string          `json:"id"`
-	Kind       string          `json:"kind"` // "optimize", "recall", "ingest", "train"
+	Kind       string          `json:"kind"` // "optimize", "recall", "ingest", "train", "snapshot", "recover"
 	Collection string          `json:"collection"`
 	State      JobState        `json:"state"`
 	Step       string          `json:"step,omitempty"`  // of a job that has several
@@ -42,7 +43,16 @@ type Job struct {
 	Started    time.Time       `json:"started_at"`
 	Finished   *time.Time      `json:"finished_at,omitempty"`
 
-	began time.Time // the step; zero: at Started
+	began time.Time             // the step; zero: at Started
+	told  *atomic.Pointer[told] // what it said of its progress last; nil: it writes Done and Total itself
+}
+
+// told is the progress of a job that runs. Telling it waits for no lock: a job
+// does so from within the store, for which others may wait with jobs.mu held.
+type told struct {
+	step        string
+	began       time.Time // the step
+	done, total int
 }
 
 // keptJobs is how many jobs that have ended are remembered.
@@ -58,7 +68,7 @@ type jobs struct {
 	logger *slog.Logger
 	ctx    context.Context // ends with the service
 	end    context.CancelFunc
-	work   sync.WaitGroup
+	group  sync.WaitGroup
 
 	mu     sync.Mutex
 	next   uint64
@@ -68,6 +78,9 @@ type jobs struct {
 
 // errJobCanceled is the cause of a job's end that a user asked for.
 var errJobCanceled = errors.New("canceled")
+
+// errRequestEnded is the cause of a job's end whose request has ended.
+var errRequestEnded = errors.New("the request ended before it; ask again, with wait=false for a job that goes on by itself")
 
 // openJobs reads what is known. What was running when the server stopped is
 // interrupted.
@@ -100,7 +113,7 @@ func (j *jobs) close() {
 	j.mu.Lock()
 	j.end()
 	j.mu.Unlock()
-	j.work.Wait()
+	j.group.Wait()
 }
 
 // keep writes a job's record. The store says the same louder when it fails.
@@ -114,20 +127,65 @@ func (j *jobs) keep(ctx context.Context, number uint64, job Job) {
 	}
 }
 
-// start begins a job of one step. The result of one that fails is dropped.
-func (j *jobs) start(kind, collection string, run func(ctx context.Context, progress func(done, total int)) (result any, err error)) (Job, error) {
-	return j.startSteps(kind, collection, func(ctx context.Context, tell func(step string, done, total int)) (any, error) {
-		result, err := run(ctx, func(done, total int) { tell("", done, total) })
+// work is what a job does.
+type work func(ctx context.Context, progress func(done, total int)) (result any, err error)
+
+// inSteps is what a job of several steps does; its result is kept however it ends.
+type inSteps func(ctx context.Context, tell func(step string, done, total int)) (result any, err error)
+
+// steps makes it one of one step. The result of one that fails is dropped.
+func (w work) steps() inSteps {
+	return func(ctx context.Context, tell func(step string, done, total int)) (any, error) {
+		result, err := w(ctx, func(done, total int) { tell("", done, total) })
 		if err != nil {
 			return nil, err
 		}
 		return result, nil
-	})
+	}
+}
+
+// start begins a job of one step.
+func (j *jobs) start(kind, collection string, run work) (Job, error) {
+	return j.startSteps(kind, collection, run.steps())
 }
 
 // startSteps begins a job, unless one of its kind is running for the
-// collection. tell says how far it is; the result is kept however it ends.
-func (j *jobs) startSteps(kind, collection string, run func(ctx context.Context, tell func(step string, done, total int)) (result any, err error)) (Job, error) {
+// collection. tell says how far it is.
+func (j *jobs) startSteps(kind, collection string, run inSteps) (Job, error) {
+	return j.begin(kind, collection, run, func(any, error) {})
+}
+
+// attend runs a job for a request and gives what it gave. The job ends with the
+// request.
+func (j *jobs) attend(ctx context.Context, kind, collection string, run work) (any, error) {
+	type outcome struct {
+		result any
+		err    error
+	}
+	ended := make(chan outcome, 1)
+	job, err := j.begin(kind, collection, run.steps(), func(result any, err error) { ended <- outcome{result, err} })
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case o := <-ended:
+		return o.result, o.err
+	case <-ctx.Done():
+	}
+	j.mu.Lock()
+	if number, err := j.findLocked(job.ID); err == nil && j.cancel[number] != nil {
+		j.cancel[number](errRequestEnded)
+	}
+	j.mu.Unlock()
+	o := <-ended
+	if o.err != nil {
+		o.err = ctx.Err()
+	}
+	return o.result, o.err
+}
+
+// begin begins a job; after is called when it is over and its end is written.
+func (j *jobs) begin(kind, collection string, run inSteps, after func(result any, err error)) (Job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for number := range j.cancel {
@@ -143,18 +201,24 @@ func (j *jobs) startSteps(kind, collection string, run func(ctx context.Context,
 		return Job{}, err
 	}
 	j.keep(ctx, number, *job)
-	j.work.Go(func() {
+	job.told = &atomic.Pointer[told]{}
+	j.group.Go(func() {
+		last := told{began: job.Started}
 		result, err := run(ctx, func(step string, done, total int) {
-			j.mu.Lock()
-			defer j.mu.Unlock()
-			if step != job.Step {
-				job.Step, job.began = step, time.Now()
+			if step != last.step {
+				last.step, last.began = step, time.Now()
 			}
-			job.Done, job.Total = done, total
+			last.done, last.total = done, total
+			now := last
+			job.told.Store(&now)
 		})
+		if err != nil && errors.Is(context.Cause(ctx), errJobCanceled) {
+			err = &Error{Kind: KindConflict, Code: "job_canceled", Detail: "job " + job.ID + " was ended by DELETE /jobs/" + job.ID, Remedy: "ask again", Err: err}
+		}
 		j.finish(ctx, number, result, err)
+		after(result, err)
 	})
-	return *job, nil
+	return job.now(), nil
 }
 
 // enterLocked puts a job on the list. finish must follow.
@@ -177,7 +241,9 @@ func (j *jobs) enterLocked(kind, collection string) (number uint64, job *Job, ct
 func (j *jobs) finish(ctx context.Context, number uint64, result any, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	*j.list[number] = j.list[number].now()
 	job := j.list[number]
+	job.told, job.ETA = nil, nil
 	cause := context.Cause(ctx)
 	j.cancel[number](nil)
 	delete(j.cancel, number)
@@ -193,6 +259,8 @@ func (j *jobs) finish(ctx context.Context, number uint64, result any, err error)
 		job.State, job.Done = JobDone, max(job.Done, job.Total)
 	case errors.Is(cause, errJobCanceled):
 		job.State = JobCanceled
+	case errors.Is(cause, errRequestEnded):
+		job.State, job.Error = JobInterrupted, errRequestEnded.Error()
 	case errors.Is(err, errClientLeft):
 		job.State, job.Error = JobInterrupted, err.Error()
 	case j.ctx.Err() != nil:
@@ -238,6 +306,11 @@ func (s *Service) Jobs() []Job {
 // now is the job with its estimated end.
 func (j *Job) now() Job {
 	job := *j
+	if job.told != nil {
+		if p := job.told.Load(); p != nil {
+			job.Step, job.began, job.Done, job.Total = p.step, p.began, p.done, p.total
+		}
+	}
 	if job.State == JobRunning && job.Done > 0 && job.Total >= job.Done {
 		began := job.Started
 		if !job.began.IsZero() {

@@ -56,6 +56,7 @@ type Service struct {
 	jobs       *jobs
 	migrations *migrations
 	training   chan struct{} // held by the one training that runs: it takes memory and all cores
+	shelf      *shelf        // of snapshots
 
 	probeEvery time.Duration
 	endWatch   context.CancelFunc
@@ -90,6 +91,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 			return nil, fmt.Errorf("embedding cache: %w", err)
 		}
 		settings.Cache = s.cache
+	}
+	if s.shelf, err = newShelf(o.Store); err != nil {
+		return nil, err
 	}
 	if s.encoders, err = NewEncoders(settings); err != nil {
 		return nil, err

@@ -54,6 +54,8 @@
 //
 //	DIR/high-water   what was known to be durable, two lines (marks.go)
 //	DIR/db/          Pebble, comparer "vecino.v1", format pinned (engine.go)
+//	DIR/snapshots/   files of WriteSnapshot, if the service that owns the store
+//	                 keeps some; nothing here looks at them
 //
 // # Keys
 //

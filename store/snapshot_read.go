@@ -16,21 +16,34 @@ func VerifySnapshot(ctx context.Context, r io.Reader) (SnapshotInfo, error) {
 	return readSnapshot(ctx, r, nil)
 }
 
-// readSnapshot hands out the points of a snapshot, a frame at a time; take may
-// be nil. Whether the snapshot is whole is known when it returns.
-func readSnapshot(ctx context.Context, r io.Reader, take func(docs []Document, v compat.Vectors) error) (SnapshotInfo, error) {
+// SnapshotHead reads what a snapshot says of itself and nothing behind that: a
+// file that is damaged further on passes. Errors: ErrSnapshot.
+func SnapshotHead(r io.Reader) (SnapshotInfo, error) {
+	_, info, err := readHead(r)
+	return info, err
+}
+
+// readHead reads the head frame.
+func readHead(r io.Reader) (*frameReader, SnapshotInfo, error) {
 	frames, err := newFrameReader(r)
 	if err != nil {
-		return SnapshotInfo{}, err
+		return nil, SnapshotInfo{}, err
 	}
 	kind, payload, err := frames.next()
 	if err != nil {
-		return SnapshotInfo{}, err
+		return nil, SnapshotInfo{}, err
 	}
 	if kind != frameHead {
-		return SnapshotInfo{}, wrongSnapshot("its first frame is no head")
+		return nil, SnapshotInfo{}, wrongSnapshot("its first frame is no head")
 	}
 	info, err := decodeHeadFrame(payload)
+	return frames, info, err
+}
+
+// readSnapshot hands out the points of a snapshot, a frame at a time; take may
+// be nil. Whether the snapshot is whole is known when it returns.
+func readSnapshot(ctx context.Context, r io.Reader, take func(docs []Document, v compat.Vectors) error) (SnapshotInfo, error) {
+	frames, info, err := readHead(r)
 	if err != nil {
 		return SnapshotInfo{}, err
 	}

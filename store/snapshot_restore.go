@@ -16,18 +16,32 @@ import (
 type RestoreOptions struct {
 	// Name of the collection; "": the one in the snapshot.
 	Name string
-	// Replace puts it in the place of a collection of that name, which goes in
-	// the very moment in which the restored one is there. Without it a
-	// collection of that name is ErrExists.
+	// Replace puts it in the place of a collection of that name, if that is of
+	// the same space. Without it a collection of that name is ErrExists.
 	Replace bool
+	// Verified, unless nil, is called when the file has been read to its end
+	// and before anything is written; its error ends the restore.
+	Verified func(SnapshotInfo) error
+	// Filled, unless nil, is called with the collection when all is in it and
+	// before it has its name; its error ends the restore.
+	Filled func(*Collection) error
+	// Switched, unless nil, is called when the collection has the name
+	// and before what had it is ended, so that nobody need find neither. It
+	// must not call the store.
+	Switched func()
+	// Progress, unless nil, is told how many of the points are restored.
+	Progress func(done, total int)
 }
 
 // Restore makes a collection of a snapshot: whole, or not at all. What it is
-// says the SnapshotInfo; OpenCollection opens it. The file is verified to its end before anything is written. The points then go into keys
-// of a collection that has no name; the name, and the end of what had it
-// before, come in one last synced batch. What is left of a restore that was
-// cut short is removed when the store is opened. r is read twice.
-// Errors: ErrSnapshot, ErrName, ErrExists, ErrDiskFull, ErrFailed, ErrClosed.
+// says the SnapshotInfo; OpenCollection opens it. The file is verified to its
+// end before anything is written. The points then go into keys of a collection
+// that has no name; the name comes in one synced batch, from which on what had
+// it before is as good as dropped: it is ended, and its keys are removed. What
+// is left of a restore that was cut short is removed when the store is opened.
+// r is read twice. Errors: ErrSnapshot, ErrName, ErrExists, ErrMigrating, a
+// *compat.MismatchError where another space would be replaced, ErrDiskFull,
+// ErrFailed, ErrClosed.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, o RestoreOptions) (SnapshotInfo, error) {
 	start, err := r.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -37,34 +51,72 @@ func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, o RestoreOptions) 
 	if err != nil {
 		return SnapshotInfo{}, err
 	}
+	if o.Name == "" {
+		o.Name = info.Collection
+	}
+	if _, err := s.replaced(info.Manifest, o); err != nil {
+		return SnapshotInfo{}, fmt.Errorf("restore collection %q: %w", o.Name, err)
+	}
+	if o.Verified != nil {
+		if err := o.Verified(info); err != nil {
+			return SnapshotInfo{}, err
+		}
+	}
 	if _, err := r.Seek(start, io.SeekStart); err != nil {
 		return SnapshotInfo{}, err
 	}
-	name := o.Name
-	if name == "" {
-		name = info.Collection
-	}
-	c, record, err := s.unnamed(ctx, name, info.Manifest, o.Replace)
+	c, record, err := s.unnamed(ctx, info.Manifest, o)
 	if err != nil {
 		return SnapshotInfo{}, err
 	}
-	if err := c.fillFrom(ctx, r, info); err != nil {
-		return SnapshotInfo{}, errors.Join(err, s.discard(c))
+	err = c.fillFrom(ctx, r, info, o.Progress)
+	if err == nil && o.Filled != nil {
+		err = o.Filled(c)
 	}
-	if err := s.name(ctx, c, record, o.Replace); err != nil {
+	if err == nil {
+		err = s.name(ctx, c, record, o)
+	}
+	if err != nil {
 		return SnapshotInfo{}, errors.Join(err, s.discard(c))
 	}
 	return info, nil
 }
 
+// replaced is the collection in whose place a restored one comes, or nil. It
+// refuses what must not be replaced: another space, and a migration, which
+// would be lost halfway.
+func (s *Store) replaced(m compat.Manifest, o RestoreOptions) (*Collection, error) {
+	old, err := s.lookup(o.Name)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil || !o.Replace {
+		return nil, err
+	}
+	all := old.generations.Load()
+	switch {
+	case all.serving == nil:
+		return nil, fmt.Errorf("its manifest can't be read, so it can't be compared with that of the snapshot; drop it first, or restore under another name: %w", old.damage)
+	case all.standby != nil:
+		return nil, fmt.Errorf("%w to generation %d; commit or abort that first, or restore under another name", ErrMigrating, all.standby.number)
+	}
+	have := *all.serving.manifest.Load()
+	if have.Space.Fingerprint().Matches(m.Space.Fingerprint()) {
+		return old, nil
+	}
+	mismatch := compat.NewMismatch(o.Name, have, m, compat.Facts{Documents: int(old.current().live)})
+	mismatch.Plan.Remedy = "restore the snapshot under another name, or drop the collection first"
+	return nil, mismatch
+}
+
 // unnamed makes a collection that nobody can find: its number is marked as
 // dropped until it has a name.
-func (s *Store) unnamed(ctx context.Context, name string, m compat.Manifest, replace bool) (*Collection, collectionRecord, error) {
+func (s *Store) unnamed(ctx context.Context, m compat.Manifest, o RestoreOptions) (*Collection, collectionRecord, error) {
 	record := collectionRecord{Generation: 1, CreatedAt: time.Now().UTC()}
 	failed := func(err error) (*Collection, collectionRecord, error) {
-		return nil, record, fmt.Errorf("restore collection %q: %w", name, err)
+		return nil, record, fmt.Errorf("restore collection %q: %w", o.Name, err)
 	}
-	if err := checkName(name); err != nil {
+	if err := checkName(o.Name); err != nil {
 		return failed(err)
 	}
 	g, err := newGeneration(record.Generation, record.CreatedAt, m)
@@ -77,8 +129,11 @@ func (s *Store) unnamed(ctx context.Context, name string, m compat.Manifest, rep
 	}
 	s.catalogMu.Lock()
 	defer s.catalogMu.Unlock()
-	catalog, err := s.mayCreate(ctx, nameUnless(replace, name))
+	catalog, err := s.mayCreate(ctx, nameUnless(o.Replace, o.Name))
 	if err != nil {
+		return failed(err)
+	}
+	if _, err := s.replaced(m, o); err != nil {
 		return failed(err)
 	}
 	if g.graph, err = newIndex(g.config); err != nil {
@@ -89,7 +144,7 @@ func (s *Store) unnamed(ctx context.Context, name string, m compat.Manifest, rep
 	catalog.Changes++
 	err = s.change(catalog, func(batch *pebble.Batch) error {
 		return errors.Join(
-			setJSON(batch, prefixKey(familyDropped, record.Number), droppedRecord{Name: name, DroppedAt: record.CreatedAt}),
+			setJSON(batch, prefixKey(familyDropped, record.Number), droppedRecord{Name: o.Name, DroppedAt: record.CreatedAt}),
 			batch.Set(generationKey(record.Number, g.number), encoded, nil),
 			batch.Set(stateKey(record.Number), state{}.encode(), nil),
 		)
@@ -100,7 +155,7 @@ func (s *Store) unnamed(ctx context.Context, name string, m compat.Manifest, rep
 	s.mu.Lock()
 	s.catalog = catalog
 	s.mu.Unlock()
-	return newCollection(s, name, record, g), record, nil
+	return newCollection(s, o.Name, record, g), record, nil
 }
 
 // nameUnless is the name that must be free: none where it is replaced.
@@ -113,7 +168,7 @@ func nameUnless(replace bool, name string) string {
 
 // fillFrom puts the points of a snapshot that was verified before; it must be
 // the same one.
-func (c *Collection) fillFrom(ctx context.Context, r io.Reader, verified SnapshotInfo) error {
+func (c *Collection) fillFrom(ctx context.Context, r io.Reader, verified SnapshotInfo, progress func(done, total int)) error {
 	for _, f := range verified.PayloadIndexes {
 		if err := c.CreatePayloadIndex(ctx, f.Field, f.Type, f.Params); err != nil {
 			return err
@@ -121,6 +176,9 @@ func (c *Collection) fillFrom(ctx context.Context, r io.Reader, verified Snapsho
 	}
 	info, err := readSnapshot(ctx, r, func(docs []Document, v compat.Vectors) error {
 		_, err := c.Put(ctx, docs, v)
+		if err == nil && progress != nil {
+			progress(int(c.current().live), verified.Points)
+		}
 		return err
 	})
 	if err != nil {
@@ -132,42 +190,56 @@ func (c *Collection) fillFrom(ctx context.Context, r io.Reader, verified Snapsho
 	return c.checkpoint(ctx)
 }
 
-// name makes the collection findable, in the place of what had its name.
-func (s *Store) name(ctx context.Context, c *Collection, record collectionRecord, replace bool) error {
+// name makes the collection findable, in the place of what had its name. On an
+// error it is as it was.
+func (s *Store) name(ctx context.Context, c *Collection, record collectionRecord, o RestoreOptions) error {
 	s.catalogMu.Lock()
 	defer s.catalogMu.Unlock()
-	catalog, err := s.mayCreate(ctx, nameUnless(replace, c.name))
+	failed := func(err error) error { return fmt.Errorf("restore collection %q: %w", c.name, err) }
+	catalog, err := s.mayCreate(ctx, nameUnless(o.Replace, c.name))
 	if err != nil {
-		return fmt.Errorf("restore collection %q: %w", c.name, err)
+		return failed(err)
 	}
-	old, err := s.lookup(c.name)
-	if errors.Is(err, ErrNotFound) {
-		old, err = nil, nil
-	}
+	old, err := s.replaced(c.Manifest(), o)
 	if err != nil {
-		return err
-	}
-	var ended error
-	if old != nil {
-		ended = old.retireAll(fmt.Errorf("%w: %q was replaced by a snapshot", ErrNotFound, c.name))
+		return failed(err)
 	}
 	catalog.Changes++
 	err = s.change(catalog, func(batch *pebble.Batch) error {
 		err := errors.Join(setJSON(batch, catalogKey(c.name), record), batch.Delete(prefixKey(familyDropped, c.number), nil))
 		if err == nil && old != nil {
-			err = errors.Join(removeKeys(batch, old.number), setJSON(batch, prefixKey(familyDropped, old.number), droppedRecord{Name: c.name, DroppedAt: time.Now().UTC()}))
+			err = setJSON(batch, prefixKey(familyDropped, old.number), droppedRecord{Name: c.name, DroppedAt: time.Now().UTC()})
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("restore collection %q: %w", c.name, err)
+		return failed(err)
 	}
 	s.mu.Lock()
 	s.catalog = catalog
 	s.collections[c.name] = c
 	s.mu.Unlock()
+	if o.Switched != nil {
+		o.Switched()
+	}
+	if old != nil {
+		s.removeReplaced(old)
+	}
 	s.tryMarks()
-	return ended
+	return nil
+}
+
+// removeReplaced ends a collection whose name another one has. What can't be
+// removed now is at the next start.
+func (s *Store) removeReplaced(old *Collection) {
+	err := old.retireAll(fmt.Errorf("%w: %q was replaced by a snapshot; ask again", ErrNotFound, old.name))
+	if s.failed() == nil {
+		batch := s.db.NewBatch()
+		err = errors.Join(err, removeKeys(batch, old.number), s.db.Apply(batch, s.sync()), batch.Close())
+	}
+	if err != nil {
+		s.options.Logger.Warn("a collection that was replaced is not removed before the next start", "collection", old.name, "error", err)
+	}
 }
 
 // retireAll waits for what is under way in a collection, lets nothing begin any

@@ -24,7 +24,7 @@ import (
 func writtenSnapshot(t *testing.T, c *Collection) ([]byte, SnapshotInfo) {
 	t.Helper()
 	var b bytes.Buffer
-	info, err := c.WriteSnapshot(t.Context(), &b)
+	info, err := c.WriteSnapshot(t.Context(), &b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +153,35 @@ func TestRestoreReplaces(t *testing.T) {
 	}
 }
 
+// TestRestoreGate: a collection of another space, and one in migration, are not
+// replaced.
+func TestRestoreGate(t *testing.T) {
+	s := open(t, testOptionsFor(t, vfs.NewMem()))
+	defer closeStore(t, s)
+	m := hnswManifest(8)
+	put(t, create(t, s, "one", m), 1, 0, 50)
+	data, _ := writtenSnapshot(t, reopen(t, s, "one", m))
+	other := testManifest(8, 2)
+	put(t, create(t, s, "other", other), 1, 0, 20)
+	var mismatch *compat.MismatchError
+	_, err := s.Restore(t.Context(), bytes.NewReader(data), RestoreOptions{Name: "other", Replace: true})
+	if !errors.As(err, &mismatch) || !strings.Contains(mismatch.Plan.Remedy, "another name") {
+		t.Errorf("another space: %v", err)
+	}
+	if err := expect(reopen(t, s, "other", other), modelOf(0, 20, 1)); err != nil {
+		t.Error(err)
+	}
+	if _, err := reopen(t, s, "one", m).StartStandby(t.Context(), other, Record{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Restore(t.Context(), bytes.NewReader(data), RestoreOptions{Replace: true}); !errors.Is(err, ErrMigrating) {
+		t.Errorf("in migration: %v", err)
+	}
+	if _, err := s.Restore(t.Context(), bytes.NewReader(data), RestoreOptions{Name: "two", Replace: true}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRestoreCutShort: what has no name yet is gone after the next start.
 func TestRestoreCutShort(t *testing.T) {
 	mem := vfs.NewMem()
@@ -160,11 +189,11 @@ func TestRestoreCutShort(t *testing.T) {
 	m := testManifest(8, 1)
 	put(t, create(t, s, "one", m), 1, 0, 50)
 	data, info := writtenSnapshot(t, reopen(t, s, "one", m))
-	c, _, err := s.unnamed(t.Context(), "two", m, false)
+	c, _, err := s.unnamed(t.Context(), m, RestoreOptions{Name: "two"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.fillFrom(t.Context(), bytes.NewReader(data), info); err != nil {
+	if err := c.fillFrom(t.Context(), bytes.NewReader(data), info, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.endGraphs(); err != nil {

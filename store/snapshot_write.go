@@ -12,10 +12,14 @@ import (
 
 // WriteSnapshot writes the collection as it is at this moment, while writes go
 // on. During a migration it is the generation that serves. Where the file is
-// kept, and that it is synced, is the caller's affair. Errors: ErrNotFound,
-// ErrClosed, ErrCorrupt, those of w and of the context; what was written then
-// is no snapshot.
-func (c *Collection) WriteSnapshot(ctx context.Context, w io.Writer) (info SnapshotInfo, err error) {
+// kept, and that it is synced, is the caller's affair. It gives up when the
+// collection is dropped or replaced. progress, unless nil, is told after each
+// frame how many of the points are written; it must not wait for the store.
+// Errors: ErrNotFound, ErrClosed, ErrCorrupt, those of w and of the context;
+// what was written then is no snapshot.
+func (c *Collection) WriteSnapshot(ctx context.Context, w io.Writer, progress func(done, total int)) (info SnapshotInfo, err error) {
+	ctx, end := c.whileThere(ctx)
+	defer end()
 	err = c.read(ctx, func(snapshot *pebble.Snapshot) error {
 		record, err := get(snapshot, stateKey(c.number))
 		if err != nil {
@@ -37,7 +41,7 @@ func (c *Collection) WriteSnapshot(ctx context.Context, w io.Writer) (info Snaps
 		for _, x := range c.PayloadIndexes() {
 			info.PayloadIndexes = append(info.PayloadIndexes, IndexedField{Field: x.Field, Type: x.Type, Params: x.Params})
 		}
-		s := snapshotWriter{collection: c, generation: g, reader: snapshot}
+		s := snapshotWriter{collection: c, generation: g, reader: snapshot, total: info.Points, progress: progress}
 		if s.frames, err = newFrameWriter(w); err != nil {
 			return err
 		}
@@ -88,6 +92,8 @@ type snapshotWriter struct {
 	frames     *frameWriter
 	payload    []byte
 	written    int
+	total      int
+	progress   func(done, total int) // may be nil
 }
 
 // points writes all of them.
@@ -130,6 +136,9 @@ func (s *snapshotWriter) points(ctx context.Context) error {
 func (s *snapshotWriter) flush() error {
 	err := s.frames.frame(framePoints, s.payload)
 	s.payload = s.payload[:0]
+	if err == nil && s.progress != nil {
+		s.progress(s.written, s.total)
+	}
 	return err
 }
 

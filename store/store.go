@@ -304,6 +304,22 @@ func (s *Store) FreeBytes() (int64, error) {
 	return max(0, int64(min(usage.AvailBytes, 1<<62))-max(0, s.options.MinFreeBytes)), nil
 }
 
+// Dir is the data directory.
+func (s *Store) Dir() string { return s.options.Dir }
+
+// Room says ErrDiskFull unless so many bytes can be written into the data
+// directory without taking from what is kept in reserve.
+func (s *Store) Room(bytes int64) error {
+	if s.options.MinFreeBytes < 0 {
+		return nil
+	}
+	free, err := s.FreeBytes()
+	if err != nil || free > 0 && bytes <= free {
+		return err
+	}
+	return fmt.Errorf("%w: %d MiB are wanted, %d MiB are free beside the reserve of %d MiB; free space", ErrDiskFull, bytes>>20, free>>20, s.options.MinFreeBytes>>20)
+}
+
 // diskSpace remembers for a moment whether the disk has room.
 type diskSpace struct {
 	checkedAt atomic.Int64 // nanoseconds since 1970

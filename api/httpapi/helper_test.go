@@ -40,11 +40,14 @@ func start(t *testing.T, dir string) *server { return startWith(t, dir, api.Opti
 func startWith(t *testing.T, dir string, o api.Options) *server {
 	t.Helper()
 	ctx := context.Background()
-	opened, err := store.Open(ctx, store.Options{Dir: dir, Create: true, MinFreeBytes: -1})
-	if err != nil {
-		t.Fatal(err)
+	if o.Store == nil {
+		opened, err := store.Open(ctx, store.Options{Dir: dir, Create: true, MinFreeBytes: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Store = opened
 	}
-	o.Store, o.Program = opened, "vecino test"
+	o.Program = "vecino test"
 	service, err := api.New(ctx, o)
 	if err != nil {
 		t.Fatal(err)

@@ -96,6 +96,8 @@ func handlers() map[string]handler {
 		"searchPoints": (*Server).searchPoints, "searchBatchPoints": (*Server).searchBatchPoints,
 		"listJobs": (*Server).listJobs, "getJob": (*Server).getJob, "deleteJob": (*Server).deleteJob,
 		"ingest": (*Server).ingest, "optimizeCollection": (*Server).optimize, "trainModel": (*Server).trainModel, "measureRecall": (*Server).recall,
+		"createSnapshot": (*Server).createSnapshot, "listSnapshots": (*Server).listSnapshots, "getSnapshot": (*Server).getSnapshot, "deleteSnapshot": (*Server).deleteSnapshot,
+		"recoverFromSnapshot": (*Server).recoverFromSnapshot, "recoverSnapshot": (*Server).recoverSnapshot, "uploadSnapshot": (*Server).uploadSnapshot,
 		"createEmbeddings": (*Server).createEmbeddings, "listModels": (*Server).listModels, "getModel": (*Server).getModel,
 	}
 }
@@ -260,6 +262,14 @@ func pathParameters(ec echo.Context) (map[string]string, error) {
 	return params, nil
 }
 
+// mayLack are the operations that go on without a collection, or with one that
+// can't be opened: to delete what isn't there is no failure, what is damaged
+// can be deleted, and snapshots outlive it and bring it back.
+var mayLack = map[string]bool{
+	"deleteCollection": true, "listSnapshots": true, "getSnapshot": true, "deleteSnapshot": true,
+	"recoverFromSnapshot": true, "recoverSnapshot": true, "uploadSnapshot": true,
+}
+
 // resolve finds the collection of the path and checks what the request
 // expects of it. Creating and asking for existence expect nothing.
 func (s *Server) resolve(c *call) error {
@@ -268,8 +278,8 @@ func (s *Server) resolve(c *call) error {
 		return nil
 	}
 	collection, err := s.service.Collection(name)
-	if c.operation.id == "deleteCollection" && (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)) {
-		return nil // to delete what isn't there is no failure, and what is damaged can be deleted
+	if mayLack[c.operation.id] && (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)) {
+		return nil
 	}
 	if err != nil {
 		return err

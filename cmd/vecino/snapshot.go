@@ -103,7 +103,7 @@ func (c *snapshotCreateCmd) Run(ctx context.Context, out *output) (err error) {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	info, err := stored.WriteSnapshot(ctx, f)
+	info, err := stored.WriteSnapshot(ctx, f, nil)
 	if err == nil {
 		err = f.Sync()
 	}
