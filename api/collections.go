@@ -20,7 +20,9 @@ import (
 type Collection struct {
 	stored *store.Collection
 	places atomic.Pointer[places]
-	asked  atomic.Int64 // when a query came last, in nanoseconds since 1970
+	asked  atomic.Int64            // when a query came last, in nanoseconds since 1970
+	bridge atomic.Pointer[carrier] // of the migration under way; nil: none was asked for
+	scales scales
 }
 
 // manifestTag is a strong entity tag: another manifest has another one.

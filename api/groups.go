@@ -38,6 +38,9 @@ type Groups struct {
 	// entity tag of its manifest.
 	Fingerprint compat.Fingerprint
 	ETag        string
+	// Bridge and Threshold are as those of an Answer.
+	Bridge    compat.Fingerprint
+	Threshold *Translated
 }
 
 // maxGroupHits is how many points one search for groups asks for at most.
@@ -62,13 +65,17 @@ func (c *Collection) queryGroups(ctx context.Context, g *generation, q GroupQuer
 	if err != nil {
 		return Groups{}, err
 	}
+	groups := Groups{Tokens: tokens, Fingerprint: vector.Fingerprint(), ETag: *g.etag.Load(), Bridge: vector.Bridge()}
+	if q.ScoreThreshold, groups.Threshold, err = c.threshold(ctx, q.Query, vector.Fingerprint()); err != nil {
+		return Groups{}, err
+	}
 	s := groupSearch{c: c, q: q, vector: vector, found: map[string]*Group{}}
 	if err := s.find(ctx); err != nil {
 		return Groups{}, err
 	}
-	out := Groups{Plan: s.plan, Tokens: tokens, Fingerprint: vector.Fingerprint(), ETag: *g.etag.Load()}
+	groups.Plan = s.plan
 	if made := c.now().ofSpace(vector.Fingerprint()); made != nil {
-		out.ETag = *made.etag.Load()
+		groups.ETag = *made.etag.Load()
 	}
 	for _, g := range s.groups {
 		if len(g.Hits) < q.Size && !s.complete[string(g.ID)] {
@@ -77,17 +84,17 @@ func (c *Collection) queryGroups(ctx context.Context, g *generation, q GroupQuer
 			}
 		}
 		if len(g.Hits) > 0 { // its points may have gone meanwhile
-			out.Groups = append(out.Groups, *g)
+			groups.Groups = append(groups.Groups, *g)
 		}
 	}
-	return out, nil
+	return groups, nil
 }
 
 // groupSearch is one query for groups under way.
 type groupSearch struct {
 	c        *Collection
 	q        GroupQuery
-	vector   compat.Vectors
+	vector   compat.Searchable
 	plan     index.Plan
 	groups   []*Group
 	found    map[string]*Group // by id

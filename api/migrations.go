@@ -75,6 +75,9 @@ func (ms *migrations) open(ctx context.Context, c *Collection) error {
 	if m.judged, err = readJudged(record.Wish); err != nil {
 		return fmt.Errorf("migration %d of %q: %w", record.ID, c.Name(), err)
 	}
+	if err := m.openBridge(ctx); err != nil {
+		return err
+	}
 	ms.mu.Lock()
 	ms.active[c.Name()] = m
 	ms.mu.Unlock()
@@ -316,6 +319,7 @@ func (m *migration) retire(ctx context.Context, number uint64, record migrate.Mi
 		return err
 	}
 	p.standby.hold.release()
+	m.c.bridge.Store(nil)
 	m.owner.mu.Lock()
 	delete(m.owner.active, m.c.Name())
 	m.owner.mu.Unlock()

@@ -55,6 +55,7 @@ func (m *migration) evaluate(ctx context.Context, record migrate.Migration) erro
 	if record.Evaluation, err = json.Marshal(r); err != nil {
 		return err
 	}
+	defer m.c.scales.forget()
 	if s, ok := m.c.stored.Standby(); ok && s.Filled < s.Documents && record.Progress.Blocked == 0 {
 		if err := record.Apply(migrate.EventBehind, time.Now().UTC()); err != nil {
 			return err
@@ -215,6 +216,13 @@ func (e *evaluation) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	judged := e.m.judged
+	if now := e.old.encoding.Load(); now.encoder == nil {
+		// Judged queries, too, would be compared with nothing.
+		queries, judged = nil, nil
+		e.report.Reasons["judgement"] = "the former generation has no encoder that can be run"
+		e.report.Reasons["agreement"] = e.report.Reasons["judgement"]
+	}
 	var runs []compare.Query
 	var old, anew []float64 // milliseconds
 	began := time.Now()
@@ -239,7 +247,7 @@ func (e *evaluation) compare(ctx context.Context) error {
 	}
 	e.latency(old, anew)
 	evaluated := report.Evaluation{
-		Runs: runs, Judged: e.m.judged, Warnings: warnings, Old: e.old.manifest.Metric, New: e.anew.manifest.Metric,
+		Runs: runs, Judged: judged, Warnings: warnings, Old: e.old.manifest.Metric, New: e.anew.manifest.Metric,
 		Options: compare.Options{Bootstrap: evaluate.Bootstrap{Seed: 1}},
 	}
 	if err := e.report.Evaluate(evaluated); err != nil {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,6 +21,7 @@ type MigrationWish struct {
 	Auto   bool // cut over when the gates have passed
 	Limits migrate.Limits
 	Judged []evaluate.Judged // judged queries for the evaluation; nil: none
+	Bridge *BridgeWish       // nil: texts wait for the cut-over where the encoder can't be run
 }
 
 // Migrate starts a migration and gives its record. What needs no new
@@ -29,6 +31,11 @@ type MigrationWish struct {
 func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (migrate.Migration, error) {
 	if err := w.Limits.Validate(); err != nil {
 		return migrate.Migration{}, invalid("bad_limits", "/limits", "%v", err)
+	}
+	if w.Bridge != nil {
+		if err := w.Bridge.Validate(); err != nil {
+			return migrate.Migration{}, invalid("bad_bridge", "/bridge", "%v", err)
+		}
 	}
 	want, err := s.target(ctx, c, w.Wish)
 	if err != nil {
@@ -52,6 +59,11 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 	if mismatch.Plan.Verdict == compat.VerdictRefuse {
 		return migrate.Migration{}, mismatch
 	}
+	if w.Bridge != nil {
+		if err := s.bridgeable(ctx, c, mismatch.Plan.Verdict, facts.Documents); err != nil {
+			return migrate.Migration{}, err
+		}
+	}
 	earlier, err := migrationsOf(ctx, c.stored)
 	if err != nil {
 		return migrate.Migration{}, err
@@ -67,6 +79,11 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 	}
 	if m.record.Wish, err = writeJudged(w.Judged); err != nil {
 		return migrate.Migration{}, err
+	}
+	if w.Bridge != nil {
+		if m.record.Bridge, err = json.Marshal(newBridgeRecord(*w.Bridge, facts.Documents)); err != nil {
+			return migrate.Migration{}, err
+		}
 	}
 	if mismatch.Plan.Verdict.Opens() {
 		return s.settle(ctx, m, want)
@@ -214,6 +231,9 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 		return migrate.Migration{}, errors.Join(err, c.arrange(serving, nil))
 	}
 	m.set(record)
+	if r, err := readBridge(record); err == nil && r != nil {
+		c.bridge.Store(&carrier{record: *r})
+	}
 	s.migrations.mu.Lock()
 	s.migrations.active[c.Name()] = m
 	s.migrations.mu.Unlock()

@@ -113,7 +113,11 @@ func (m *migration) advance(ctx context.Context) error {
 	if record.State == migrate.Evaluating {
 		return m.evaluate(ctx, record)
 	}
-	runner := &migrate.Runner{Backlog: m.backlog(record.To), Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set, Busy: m.c.busy}
+	backlog, err := m.filling(&record)
+	if err != nil {
+		return err
+	}
+	runner := &migrate.Runner{Backlog: backlog, Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set, Busy: m.c.busy}
 	return runner.Fill(ctx, &record)
 }
 
@@ -257,7 +261,7 @@ func (b *backlogBatch) encode(ctx context.Context) (v compat.Vectors, rows []int
 	if len(texts) == 0 {
 		return v, rows, done, nil
 	}
-	encoded, some, err := b.b.c.encodeSome(ctx, b.p.standby, texts)
+	encoded, some, err := b.b.c.encodeSome(ctx, b.p.standby, embed.RoleDocument, texts)
 	if err != nil {
 		return v, nil, done, err
 	}

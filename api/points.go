@@ -131,7 +131,7 @@ func (c *Collection) other(ctx context.Context, p *places, docs []store.Document
 	if len(texts) == 0 {
 		return other, nil
 	}
-	encoded, rows, err := c.encodeSome(ctx, p.standby, texts)
+	encoded, rows, err := c.encodeSome(ctx, p.standby, embed.RoleDocument, texts)
 	if ctx.Err() != nil {
 		return store.Other{}, ctx.Err()
 	}
@@ -147,9 +147,9 @@ func (c *Collection) other(ctx context.Context, p *places, docs []store.Document
 	return other, nil
 }
 
-// encodeSome encodes texts as documents of a generation and gives for each its
+// encodeSome encodes texts in a role for a generation and gives for each its
 // row, or -1 where the encoder finds nothing in it.
-func (c *Collection) encodeSome(ctx context.Context, g *generation, texts []string) (done embed.Encoded, rows []int, err error) {
+func (c *Collection) encodeSome(ctx context.Context, g *generation, role embed.Role, texts []string) (done embed.Encoded, rows []int, err error) {
 	rows = make([]int, len(texts))
 	kept := make([]int, len(texts)) // indices of texts
 	for i := range kept {
@@ -160,7 +160,7 @@ func (c *Collection) encodeSome(ctx context.Context, g *generation, texts []stri
 		for i, text := range kept {
 			batch[i] = texts[text]
 		}
-		encoded, err := c.encode(ctx, g, embed.RoleDocument, batch)
+		encoded, err := c.encode(ctx, g, role, batch)
 		var refused *embed.TextError
 		if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(kept) {
 			rows[kept[refused.Index]] = -1

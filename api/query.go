@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
-	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/index/filter"
 	"github.com/vecino-db/vecino/store"
@@ -29,7 +28,10 @@ type Query struct {
 	Rescoring      store.Rescoring
 	Filter         *filter.Filter
 	ScoreThreshold *float32
-	WithVector     bool
+	// ScoreSpace is the space on whose scale the threshold is given; zero: the
+	// one that answers.
+	ScoreSpace compat.Fingerprint
+	WithVector bool
 	// Pointer is where the query stands in the request, for errors.
 	Pointer string
 }
@@ -44,6 +46,11 @@ type Answer struct {
 	Generation  uint64
 	Fingerprint compat.Fingerprint
 	ETag        string
+	// Bridge is the space that the query was encoded in, where a bridge has
+	// carried it over to Fingerprint; zero: in that one itself.
+	Bridge compat.Fingerprint
+	// Threshold says how the query's was translated; nil: it was taken as it is.
+	Threshold *Translated
 }
 
 // generationChanges bounds how often a call begins again because the
@@ -72,9 +79,13 @@ func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Qu
 	if err != nil {
 		return a, err
 	}
+	threshold, translated, err := c.threshold(ctx, q, vector.Fingerprint())
+	if err != nil {
+		return a, err
+	}
 	search := store.SearchQuery{
 		Limit: q.Limit, Offset: q.Offset, Ef: q.Ef, Exact: q.Exact, Filter: q.Filter,
-		ScoreThreshold: q.ScoreThreshold, Rescoring: q.Rescoring, WithVector: q.WithVector,
+		ScoreThreshold: threshold, Rescoring: q.Rescoring, WithVector: q.WithVector,
 	}
 	if q.ID != nil {
 		search.Exclude = []store.ID{*q.ID}
@@ -86,7 +97,7 @@ func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Qu
 	if err != nil {
 		return a, err
 	}
-	a = Answer{Hits: found.Hits, Plan: found.Plan, Tokens: tokens, Generation: found.Generation, Fingerprint: found.Fingerprint, ETag: *g.etag.Load()}
+	a = Answer{Hits: found.Hits, Plan: found.Plan, Tokens: tokens, Generation: found.Generation, Fingerprint: found.Fingerprint, ETag: *g.etag.Load(), Bridge: vector.Bridge(), Threshold: translated}
 	if other := p.of(found.Generation); other != nil {
 		a.ETag = *other.etag.Load()
 	}
@@ -95,17 +106,14 @@ func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Qu
 
 // queryVector is what is searched with. A vector that says of which space it is
 // is of that one, whatever g is.
-func (c *Collection) queryVector(ctx context.Context, g *generation, q Query) (v compat.Vectors, tokens int, err error) {
+func (c *Collection) queryVector(ctx context.Context, g *generation, q Query) (v compat.Searchable, tokens int, err error) {
 	switch {
 	case q.Text != nil:
 		if err := c.CheckModel(q.Model, q.Pointer+"/model"); err != nil {
-			return v, 0, err
+			return nil, 0, err
 		}
-		encoded, err := c.encode(ctx, g, embed.RoleQuery, []string{*q.Text})
-		if err != nil {
-			return v, 0, textError(err, func(int) string { return q.Pointer + "/text" })
-		}
-		return encoded.Vectors, encoded.Tokens[0], nil
+		v, tokens, err = c.queryText(ctx, g, *q.Text)
+		return v, tokens, textError(err, func(int) string { return q.Pointer + "/text" })
 	case q.ID != nil:
 		v, err = c.stored.Vector(ctx, *q.ID)
 		return v, 0, err
@@ -113,7 +121,7 @@ func (c *Collection) queryVector(ctx context.Context, g *generation, q Query) (v
 	if !q.Space.IsZero() {
 		p := c.now()
 		if g = p.ofSpace(q.Space); g == nil {
-			return v, 0, c.otherSpace(p.serving, q.Space, q.Pointer)
+			return nil, 0, c.otherSpace(p.serving, q.Space, q.Pointer)
 		}
 	}
 	v, err = g.raw.Stamp([][]float32{q.Vector})

@@ -87,6 +87,7 @@
 //	11 c f o         what the payload of ordinal o holds at that path
 //	12 c f           number and sum of these records, as of a batch
 //	14 n             job n (8): the caller's record and the XXH64 of key and record
+//	15 c m           what carries queries over during migration m
 //
 // # Payload indexes
 //

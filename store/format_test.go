@@ -17,10 +17,10 @@ import (
 func TestFormatIsPinned(t *testing.T) {
 	got := fmt.Sprintln(
 		[]formatNumber{formatFirst, formatNewest}, comparerName, uint64(pebbleFormat),
-		[]byte{familySystem, familyCatalog, familyDropped, familyGeneration, familyState, familyDocument, familyOrdinal, familyVector, familyLog, familyCheckpoint, familyChunk, familyMigration, familyRetired, familyJob},
+		[]byte{familySystem, familyCatalog, familyDropped, familyGeneration, familyState, familyDocument, familyOrdinal, familyVector, familyLog, familyCheckpoint, familyChunk, familyMigration, familyRetired, familyJob, familyBridge},
 		[]int{documentVersion, stateVersion, stateBoth, logVersion, logFilled, checkpointVersion, generationVersion},
 	)
-	if want := "[1 1] vecino.v1 21 [1 2 3 4 5 6 7 8 9 10 11 14 15 20] [1 1 2 1 2 2 1]\n"; got != want {
+	if want := "[1 1] vecino.v1 21 [1 2 3 4 5 6 7 8 9 10 11 14 15 20 21] [1 1 2 1 2 2 1]\n"; got != want {
 		t.Errorf("the format is %s\nwant          %s", got, want)
 	}
 	d := Document{ID: NumID(7), HasText: true, Text: "né", Payload: []byte(`{"a":1}`)}
@@ -39,6 +39,7 @@ func TestFormatIsPinned(t *testing.T) {
 			"0100000000000000" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "0500000000000000" + "0600000000000000" + "0700000000000000" + "0800000000000000" + "0900000000000000"},
 		{"log of a fill", fmt.Sprintf("%x", encodeFilled(2, []uint32{1, 258})), "02" + "0200000000000000" + "01000000" + "02010000"},
 		{"migration key", fmt.Sprintf("%x", migrationKey(1, 2)), "0e00000001" + "0000000000000002"},
+		{"bridge key", fmt.Sprintf("%x", bridgeKey(1, 2)), "1500000001" + "0000000000000002"},
 		{"retired key", fmt.Sprintf("%x", retiredKey(1, 2)), "0f00000001" + "0000000000000002"},
 		{"log", fmt.Sprintf("%x", encodeLog([]logOp{{ordinal: 1}, {remove: true, ordinal: 2}})), "01" + "0001000000" + "0102000000"},
 	} {

@@ -27,6 +27,7 @@ const (
 	familyPosting    byte = 0x11 // collection field ordinal        -> summary record
 	familyPostingSum byte = 0x12 // collection field                -> postingSum
 	familyJob        byte = 0x14 // number                          -> record of a job
+	familyBridge     byte = 0x15 // collection migration            -> what carries queries over
 )
 
 // collectionFamilies are the families whose keys begin with a collection's
@@ -34,7 +35,7 @@ const (
 var collectionFamilies = [...]byte{
 	familyGeneration, familyState, familyDocument, familyOrdinal,
 	familyVector, familyLog, familyCheckpoint, familyChunk, familyMigration, familyRetired,
-	familyPayload, familyPosting, familyPostingSum,
+	familyPayload, familyPosting, familyPostingSum, familyBridge,
 }
 
 // The keys of familySystem.
@@ -72,6 +73,10 @@ func generationKey(c collectionNumber, generation uint64) []byte {
 
 func migrationKey(c collectionNumber, migration uint64) []byte {
 	return binary.BigEndian.AppendUint64(prefixKey(familyMigration, c), migration)
+}
+
+func bridgeKey(c collectionNumber, migration uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefixKey(familyBridge, c), migration)
 }
 
 func stateKey(c collectionNumber) []byte { return prefixKey(familyState, c) }

@@ -227,7 +227,8 @@ func (c *Collection) fillStep(batch *pebble.Batch, s transition) error {
 	if g := s.retired; g != nil {
 		// The keys that Open looks at go with the transition. Searches may still read
 		// the vectors, which go when these have ended: see free.
-		errs = append(errs, batch.Delete(checkpointKey(c.number, g.number), nil), setJSON(batch, retiredKey(c.number, g.number), retiredRecord{time.Now().UTC()}))
+		bridges := prefixKey(familyBridge, c.number)
+		errs = append(errs, batch.Delete(checkpointKey(c.number, g.number), nil), batch.DeleteRange(bridges, prefixEnd(bridges), nil), setJSON(batch, retiredKey(c.number, g.number), retiredRecord{time.Now().UTC()}))
 	}
 	if s.record.Value != nil {
 		errs = append(errs, batch.Set(migrationKey(c.number, s.record.Migration), s.record.Value, nil))

@@ -42,6 +42,10 @@ type answer struct {
 type usage struct {
 	Tokens int        `json:"tokens"`
 	Plan   index.Plan `json:"plan,omitempty"`
+	// Bridge: the query was encoded by another model and carried over.
+	Bridge bool `json:"bridge,omitempty"`
+	// Thresholds are those that were translated, in the order of the queries.
+	Thresholds []api.Translated `json:"score_thresholds,omitempty"`
 }
 
 // envelope is Qdrant's.

@@ -52,7 +52,7 @@ func (s *Server) queryGroups(ctx context.Context, c *call) (answer, error) {
 		}
 		groups = append(groups, one)
 	}
-	return answer{result: map[string]any{"groups": groups}, usage: usage{Tokens: found.Tokens, Plan: found.Plan}}, nil
+	return answer{result: map[string]any{"groups": groups}, usage: usageOf(found.Tokens, found.Plan, found.Bridge, found.Threshold)}, nil
 }
 
 // decodeGroups reads a query by groups.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -34,6 +35,7 @@ type migrationRecord struct {
 	EndedAt    *time.Time       `json:"ended_at"`
 	Steps      []migrate.Step   `json:"steps"`
 	Gates      json.RawMessage  `json:"gates"`
+	Bridge     json.RawMessage  `json:"bridge"`     // api.BridgeRecord; null where none was asked for
 	Evaluation json.RawMessage  `json:"evaluation"` // a report; null before the first
 }
 
@@ -41,7 +43,7 @@ type migrationRecord struct {
 func migrationOf(m migrate.Migration, whole bool) migrationRecord {
 	r := migrationRecord{
 		ID: strconv.FormatUint(m.ID, 10), Collection: m.Collection, State: m.State, Reason: m.Reason, Verdict: m.Verdict, Changes: m.Changes,
-		From: m.From, To: m.To, Auto: m.Auto, Limits: m.Limits, Progress: m.Progress, StartedAt: m.StartedAt, EndedAt: m.EndedAt, Steps: m.Steps,
+		From: m.From, To: m.To, Auto: m.Auto, Limits: m.Limits, Progress: m.Progress, StartedAt: m.StartedAt, EndedAt: m.EndedAt, Steps: m.Steps, Bridge: m.Bridge,
 		Gates: json.RawMessage("[]"),
 	}
 	if r.Changes == nil {
@@ -194,6 +196,17 @@ func decodeMigration(data []byte) (api.MigrationWish, error) {
 	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
 		decoders := wishDecoders(r, &w.Wish)
 		decoders["auto"] = optional(r, into(&w.Auto, r.Bool))
+		decoders["bridge"] = optional(r, func() error {
+			w.Bridge = new(api.BridgeWish)
+			return fields(r, map[string]func() error{
+				"recall": optional(r, func() error {
+					x, err := r.Float32()
+					w.Bridge.Recall = math.Round(float64(x)*1e6) / 1e6
+					return err
+				}),
+				"pairs": optional(r, integer(r, &w.Bridge.Pairs, 1, 1<<30)),
+			})
+		})
 		decoders["judgements"] = judgements(r, &w.Judged)
 		decoders["limits"] = optional(r, func() error {
 			return fields(r, map[string]func() error{

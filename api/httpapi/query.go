@@ -7,6 +7,8 @@ import (
 
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/api/strictjson"
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -96,6 +98,8 @@ func runAll(ctx context.Context, c *call, queries []query) (lists [][]record, to
 		lists = append(lists, hits)
 		total.Tokens += use.Tokens
 		total.Plan = use.Plan
+		total.Bridge = total.Bridge || use.Bridge
+		total.Thresholds = append(total.Thresholds, use.Thresholds...)
 	}
 	return lists, total, mixed, nil
 }
@@ -122,7 +126,16 @@ func run(ctx context.Context, c *call, q query) ([]record, usage, error) {
 		r.Score = &h.Score
 		hits = append(hits, r)
 	}
-	return hits, usage{Tokens: found.Tokens, Plan: found.Plan}, nil
+	return hits, usageOf(found.Tokens, found.Plan, found.Bridge, found.Threshold), nil
+}
+
+// usageOf says how one query was answered.
+func usageOf(tokens int, plan index.Plan, bridge compat.Fingerprint, threshold *api.Translated) usage {
+	u := usage{Tokens: tokens, Plan: plan, Bridge: !bridge.IsZero()}
+	if threshold != nil {
+		u.Thresholds = []api.Translated{*threshold}
+	}
+	return u
 }
 
 // hint tells a client that asked for a point which isn't there that a bare

@@ -28,11 +28,24 @@ func (q *query) common(r *strictjson.Reader) map[string]func() error {
 	}
 }
 
+// fingerprint reads one.
+func fingerprint(r *strictjson.Reader, f *compat.Fingerprint) error {
+	text, err := r.Str()
+	if err != nil {
+		return err
+	}
+	if err := f.UnmarshalText([]byte(text)); err != nil {
+		return r.Fail("want the fingerprint of an embedding space: %v", err)
+	}
+	return nil
+}
+
 // params reads "params".
 func (q *query) params(r *strictjson.Reader) error {
 	return fields(r, map[string]func() error{
 		"hnsw_ef":      optional(r, integer(r, &q.Ef, 1, compat.MaxEf)),
 		"exact":        optional(r, into(&q.Exact, r.Bool)),
+		"score_space":  optional(r, func() error { return fingerprint(r, &q.ScoreSpace) }),
 		"quantization": optional(r, func() error { return q.quantization(r) }),
 		"indexed_only": r.Skip,
 	})

@@ -255,6 +255,8 @@ type migrateStartCmd struct {
 	TokensPerSecond int     `help:"Encode no more than this." placeholder:"N"`
 	Share           float64 `help:"Share of the time that the backfill works, above 0 to 1." placeholder:"X"`
 	Batch           int     `help:"Documents that are encoded together; 64 when left out." placeholder:"N"`
+	Bridge          bool    `help:"Where the collection's own model is lost: carry texts over from the new one until the cut-over."`
+	BridgeRecall    float64 `help:"Least recall@10 of the bridge on held-out documents, above 0 to 1; 0.7 if left out." placeholder:"X"`
 	Detach          bool    `help:"Don't wait."`
 	JSON            bool    `help:"Print JSON."`
 }
@@ -265,6 +267,7 @@ func (migrateStartCmd) Help() string {
   vecino migrate start -c notes --model local:potion
   vecino migrate start -c notes --model local:potion --auto --qrels judged.jsonl
   vecino migrate start -c notes --encoding int8
+  vecino migrate start -c notes --model local:potion --bridge
 
 Queries and writes go on. It waits until the new generation is ready, has failed
 or, with --auto, serves; Ctrl-C ends the waiting, not the migration. With --data
@@ -288,6 +291,11 @@ func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
 		limits["batch"] = c.Batch
 	}
 	wish["auto"], wish["limits"] = c.Auto, limits
+	if c.BridgeRecall > 0 {
+		wish["bridge"] = map[string]any{"recall": c.BridgeRecall}
+	} else if c.Bridge {
+		wish["bridge"] = map[string]any{}
+	}
 	if c.Qrels != "" {
 		if wish["judgements"], err = judgedLines(c.Qrels); err != nil {
 			return err

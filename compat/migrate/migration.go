@@ -88,9 +88,10 @@ type Migration struct {
 	StartedAt  time.Time       `json:"started_at"`
 	EndedAt    *time.Time      `json:"ended_at"`
 	Steps      []Step          `json:"steps"`
-	// Wish and Evaluation are the caller's: what was asked for, and what was
-	// measured.
+	// Wish, Bridge and Evaluation are the caller's: what was asked for, what
+	// carries queries over meanwhile, and what was measured.
 	Wish       json.RawMessage `json:"wish,omitempty"`
+	Bridge     json.RawMessage `json:"bridge,omitempty"`
 	Evaluation json.RawMessage `json:"evaluation,omitempty"`
 }
 
