@@ -37,6 +37,8 @@ type modelsTrainCmd struct {
 	Title      string `help:"Payload field with a document's title. The first line of the text when left out." placeholder:"FIELD"`
 	Seed       uint64 `help:"Seed of the order of the pairs." default:"1"`
 	Threads    int    `help:"Threads. 0: one a core." default:"0"`
+	Migrate    bool   `help:"Train, evaluate, plan and migrate in one job of the server, cutting over when the gates have passed."`
+	Qrels      string `help:"With --migrate: file of judged queries, an object a line. They refuse a worse model and gate the migration." placeholder:"FILE"`
 	JSON       bool   `help:"Print JSON."`
 }
 
@@ -46,6 +48,7 @@ func (modelsTrainCmd) Help() string {
   vecino models train -c docs
   vecino models train -c docs --title title --pairs questions.tsv --name docs-2
   vecino models train -c docs --data ./vecino-data --models ./vecino-models
+  vecino models train -c docs --migrate --qrels judged.jsonl
 
 Goes on training the base on pairs of texts cut out of the collection's stored
 documents: title and body, a sentence and the rest, two halves. A tenth of the
@@ -55,7 +58,9 @@ status is 1. The collection keeps its model: the command that plans the migratio
 to the new one is printed.
 
 The model is written to --models of this machine (./vecino-models when left out):
-for a server on another one, copy the directory there.`
+for a server on another one, copy the directory there. With --migrate the server
+trains and installs it in its own --models, and takes the collection to it; the
+commit, or the rollback, is left to you.`
 }
 
 // trained is what is printed.
@@ -83,6 +88,12 @@ func (c *modelsTrainCmd) Run(ctx context.Context, out *output) error {
 	}
 	if !modelName.MatchString(name) {
 		return usageError{fmt.Errorf("the name %q is none for a model; give letters, digits, '.', '_' and '-' by --name", name)}
+	}
+	switch {
+	case c.Migrate:
+		return c.job(ctx, out, name)
+	case c.Qrels != "":
+		return usageError{errors.New("--qrels goes with --migrate; without it, measure by: vecino eval")}
 	}
 	models := modelsDir(c.Models)
 	if models == "" {

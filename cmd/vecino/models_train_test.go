@@ -66,6 +66,29 @@ func TestModelsTrain(t *testing.T) {
 	}
 }
 
+// TestModelsTrainMigrates goes from the training to the cut-over in one job.
+func TestModelsTrainMigrates(t *testing.T) {
+	data, models := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "models")
+	var stdout, stderr strings.Builder
+	if status := run(t.Context(), []string{"ingest", "-c", "notes", "--data", data, "-"}, strings.NewReader(fieldTexts(320)), &stdout, &stderr); status != exitOK {
+		t.Fatal(status, stderr.String())
+	}
+	train := []string{"models", "train", "-c", "notes", "--data", data, "--models", models, "--title", "name", "--migrate"}
+	status, out, errors := vecino(t, train...)
+	if status != exitOK || !strings.Contains(out, "rollback_window") || !strings.Contains(out, "found first") || !strings.Contains(out, "vecino migrate commit -c notes") || !strings.Contains(errors, "training") {
+		t.Errorf("status %d, %s %s", status, out, errors)
+	}
+	if status, out, errors = vecino(t, "manifest", "show", "-c", "notes", "--data", data, "--models", models); status != exitOK || !strings.Contains(out, "local:notes-adapted") {
+		t.Errorf("status %d, %s %s", status, out, errors)
+	}
+	if status, _, errors := vecino(t, train...); status != exitFailed || !strings.Contains(errors, "another name") {
+		t.Errorf("the same name again: status %d, %s", status, errors)
+	}
+	if status, _, _ := vecino(t, "models", "train", "-c", "notes", "--data", data, "--qrels", "x"); status != exitUsage {
+		t.Errorf("--qrels alone: status %d", status)
+	}
+}
+
 // TestInspectScripts: texts in other scripts are told apart by what the
 // built-in models know of them.
 func TestInspectScripts(t *testing.T) {
