@@ -11,17 +11,21 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/vecino-db/vecino/embed/evaluate"
+	"github.com/vecino-db/vecino/embed/evaluate/compare"
 )
 
 // modelsCompareCmd measures two models.
 type modelsCompareCmd struct {
-	A       string `arg:"" help:"A directory, local:NAME or builtin:NAME, with options as ?precision=int8." placeholder:"A"`
-	B       string `arg:"" help:"The other one." placeholder:"B"`
-	Models  string `help:"Directory of local models." placeholder:"DIR"`
-	STS     string `name:"sts" help:"File of sentence pairs with people's scores: two sentences and a score a line, separated by tabs, or by commas in a .csv." placeholder:"FILE"`
-	Corpus  string `help:"Directory of a judged collection: BEIR's files, or SMART's as Cranfield has them." placeholder:"DIR"`
-	Threads int    `help:"Threads of a transformer. 0: one a core." default:"0"`
-	JSON    bool   `help:"Print JSON."`
+	connection
+	A          string `arg:"" help:"A directory, local:NAME or builtin:NAME, with options as ?precision=int8." placeholder:"A"`
+	B          string `arg:"" help:"The other one." placeholder:"B"`
+	Collection string `short:"c" help:"Collection whose documents are ranked." placeholder:"NAME"`
+	Qrels      string `help:"With -c: file of judged queries, an object a line. Pairs cut out of the documents when left out." placeholder:"FILE"`
+	Title      string `help:"With -c: payload field with a document's title." placeholder:"FIELD"`
+	STS        string `name:"sts" help:"File of sentence pairs with people's scores: two sentences and a score a line, separated by tabs, or by commas in a .csv." placeholder:"FILE"`
+	Corpus     string `help:"Directory of a judged collection: BEIR's files, or SMART's as Cranfield has them." placeholder:"DIR"`
+	Threads    int    `help:"Threads of a transformer. 0: one a core." default:"0"`
+	JSON       bool   `help:"Print JSON."`
 }
 
 // Help teaches.
@@ -29,11 +33,16 @@ func (modelsCompareCmd) Help() string {
 	return `Examples:
   vecino models compare local:minilm 'local:minilm?precision=int8' --sts stsb-dev.csv
   vecino models compare builtin:hash ./some/model --corpus ./cranfield
+  vecino models compare builtin:blend local:docs-adapted -c docs --qrels judged.jsonl
 
 Options after ?: precision (f32, int8), dimensions, query_prompt,
 document_prompt, normalize. Where both vectors have the same dimension their
 cosines are shown: near 1 where one model only computes otherwise, and without
-meaning for two different ones. Without --sts and --corpus speed and cosines are
+meaning for two different ones. With -c the documents of a collection are ranked,
+and agreement is the share of the first ten that both find. Without judged
+queries the parts of a document look for each other: of an adapted model that
+trained on these documents this says too much; its card has what it did on
+documents that it had not seen. Without --sts, --corpus and -c speed and cosines are
 measured on a few built-in texts.`
 }
 
@@ -42,6 +51,7 @@ type measured struct {
 	Model       string               `json:"model"`
 	Kind        string               `json:"kind"`
 	Dimension   int                  `json:"dimension"`
+	VectorBytes int                  `json:"bytes_per_vector"` // as stored: float32
 	Precision   string               `json:"precision"`
 	Fingerprint string               `json:"fingerprint"`
 	LoadSeconds float64              `json:"load_seconds"`
@@ -60,6 +70,8 @@ type comparison struct {
 	A       measured          `json:"a"`
 	B       measured          `json:"b"`
 	Cosines *evaluate.Cosines `json:"cosines,omitempty"` // of the same texts by both
+	// Agreement of the rankings, where there are any.
+	Agreement *compare.Agreement `json:"agreement,omitempty"`
 }
 
 // material is what the models are measured on.
@@ -74,6 +86,12 @@ const maxSample = 512
 
 // Run compares.
 func (c *modelsCompareCmd) Run(ctx context.Context, out *output) error {
+	switch {
+	case c.Collection != "" && c.Corpus != "":
+		return usageError{errors.New("--corpus and -c are two collections to rank; give one of them")}
+	case c.Collection == "" && (c.Qrels != "" || c.Title != ""):
+		return usageError{errors.New("--qrels and --title belong to a collection; name it by -c")}
+	}
 	var refs [2]modelRef
 	for i, text := range []string{c.A, c.B} {
 		var err error
@@ -81,7 +99,7 @@ func (c *modelsCompareCmd) Run(ctx context.Context, out *output) error {
 			return err
 		}
 	}
-	m, err := c.material()
+	m, err := c.material(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,6 +113,13 @@ func (c *modelsCompareCmd) Run(ctx context.Context, out *output) error {
 	if both.A.Dimension == both.B.Dimension {
 		both.Cosines = both.A.vectors.Compare(both.B.vectors)
 	}
+	if m.collection != nil {
+		agreement, err := agree(*m.collection, *both.A.Retrieval, *both.B.Retrieval)
+		if err != nil {
+			return err
+		}
+		both.Agreement = &agreement
+	}
 	if c.JSON {
 		return out.JSON(both)
 	}
@@ -103,7 +128,7 @@ func (c *modelsCompareCmd) Run(ctx context.Context, out *output) error {
 }
 
 // material reads what is to be measured on.
-func (c *modelsCompareCmd) material() (m material, err error) {
+func (c *modelsCompareCmd) material(ctx context.Context) (m material, err error) {
 	if c.STS != "" {
 		if m.pairs, err = evaluate.OpenPairs(c.STS); err != nil {
 			return m, err
@@ -114,6 +139,13 @@ func (c *modelsCompareCmd) material() (m material, err error) {
 	}
 	if c.Corpus != "" {
 		collection, err := evaluate.Open(c.Corpus)
+		if err != nil {
+			return m, err
+		}
+		m.collection, m.texts = &collection, collection.Documents
+	}
+	if c.Collection != "" {
+		collection, err := c.stored(ctx)
 		if err != nil {
 			return m, err
 		}
@@ -142,7 +174,7 @@ func (c *modelsCompareCmd) measure(ctx context.Context, ref modelRef, m material
 	defer func() { err = errors.Join(err, encoder.Close()) }()
 	space := encoder.Space()
 	out = measured{
-		Model: ref.text, Kind: encoder.Info().Kind, Dimension: space.Dimension, Precision: string(space.Precision),
+		Model: ref.text, Kind: encoder.Info().Kind, Dimension: space.Dimension, VectorBytes: 4 * space.Dimension, Precision: string(space.Precision),
 		Fingerprint: space.Fingerprint().String(), LoadSeconds: time.Since(begun).Seconds(),
 	}
 	if out.vectors, err = evaluate.Encode(ctx, encoder, m.texts); err != nil {
@@ -197,6 +229,10 @@ func comparisonRows(c comparison) []table.Row {
 		add("retrieval, MRR@10", func(m measured) string { return fmt.Sprintf("%.4f", m.Retrieval.MRR10) })
 		add("texts without tokens", func(m measured) string { return strconv.Itoa(m.Retrieval.Unusable) })
 	}
+	if g := c.Agreement; g != nil {
+		rows = append(rows, table.Row{fmt.Sprintf("agreement@%d", g.K), fmt.Sprintf("%.4f of %d queries", g.Overlap, g.Queries), fmt.Sprintf("same first %d", g.SameFirst)})
+	}
+	add("bytes a vector", func(m measured) string { return strconv.Itoa(m.VectorBytes) })
 	add("tokens a second", func(m measured) string { return fmt.Sprintf("%.0f (%d tokens)", m.PerSecond, m.Tokens) })
 	add("a short query", func(m measured) string { return fmt.Sprintf("%.3f ms", m.QueryMillis) })
 	add("memory on the heap", func(m measured) string { return bytesText(m.Memory) })

@@ -3,11 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -116,7 +114,7 @@ func (c *modelsTrainCmd) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	var documents []adapt.Document
-	if err := c.with(ctx, func(r *remote) (err error) { documents, err = c.documents(ctx, r); return err }); err != nil {
+	if err := c.with(ctx, func(r *remote) (err error) { documents, err = readDocuments(ctx, r, c.Collection, c.Title); return err }); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -203,41 +201,10 @@ func openBase(name, models string) (b base, err error) {
 	return b, nil
 }
 
-// trainPage is the points of one answer.
-const trainPage = 1000
-
-// documents reads the collection's texts.
-func (c *modelsTrainCmd) documents(ctx context.Context, r *remote) ([]adapt.Document, error) {
-	var documents []adapt.Document
-	offset := json.RawMessage("null")
-	fields := []string{} // of the payload: texts come along
-	if c.Title != "" {
-		fields = append(fields, c.Title)
-	}
-	for {
-		var page struct {
-			Points []struct {
-				Text    string         `json:"text"`
-				Payload map[string]any `json:"payload"`
-			} `json:"points"`
-			Next json.RawMessage `json:"next_page_offset"`
-		}
-		body := map[string]any{"limit": trainPage, "offset": offset, "with_payload": fields}
-		if err := r.result(ctx, http.MethodPost, collection(c.Collection, "/points/scroll"), body, &page); err != nil {
-			return nil, err
-		}
-		for _, p := range page.Points {
-			if p.Text == "" {
-				continue
-			}
-			title, _ := p.Payload[c.Title].(string)
-			documents = append(documents, adapt.Document{Title: title, Body: p.Text})
-		}
-		if len(page.Next) == 0 || string(page.Next) == "null" {
-			return documents, nil
-		}
-		offset = page.Next
-	}
+// readDocuments reads a collection's texts.
+func readDocuments(ctx context.Context, r *remote, name, title string) ([]adapt.Document, error) {
+	_, documents, err := readStored(ctx, r, name, title)
+	return documents, err
 }
 
 // readTrainingPairs reads pairs of the user's.

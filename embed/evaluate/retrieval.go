@@ -40,6 +40,15 @@ type Retrieval struct {
 	EncodeSeconds float64 `json:"encode_seconds"`
 	// Scores are those of each query; the measures above are their means.
 	Scores []Scores `json:"-"`
+	// Ranked are the first 100 documents of each query, nearest first; none for
+	// a query without a token that the encoder knows.
+	Ranked [][]Ranked `json:"-"`
+}
+
+// Ranked is one document of a ranking.
+type Ranked struct {
+	Document int     // of Collection.Documents
+	Score    float64 // cosine
 }
 
 // Retrieve encodes the collection and ranks all documents for every query.
@@ -58,17 +67,21 @@ func Retrieve(ctx context.Context, enc embed.Encoder, c Collection) (Retrieval, 
 		return out, fmt.Errorf("encode the queries: %w", err)
 	}
 	out.Tokens, out.Unusable = documents.tokens, documents.missing+queries.missing
-	out.Scores = make([]Scores, len(c.Queries))
+	out.Scores, out.Ranked = make([]Scores, len(c.Queries)), make([][]Ranked, len(c.Queries))
 	for q := range c.Queries {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		if queries.row(q) == nil || len(c.Gains[q]) == 0 {
+		if queries.row(q) == nil {
+			continue
+		}
+		out.Ranked[q] = nearest(queries.row(q), documents, depthRecall)
+		if len(c.Gains[q]) == 0 {
 			continue
 		}
 		gains := make([]float64, 0, depthRecall)
-		for _, d := range nearest(queries.row(q), documents, depthRecall) {
-			gains = append(gains, c.Gains[q][c.IDs[d]])
+		for _, d := range out.Ranked[q] {
+			gains = append(gains, c.Gains[q][c.IDs[d.Document]])
 		}
 		s := scoresOf(gains, c.Gains[q])
 		out.Scores[q] = s
@@ -81,23 +94,15 @@ func Retrieve(ctx context.Context, enc embed.Encoder, c Collection) (Retrieval, 
 }
 
 // nearest are the documents with the k largest cosines, largest first.
-func nearest(query []float32, documents encoded, k int) []int {
-	type scored struct {
-		document int
-		score    float64
-	}
-	list := make([]scored, 0, len(documents.rows))
+func nearest(query []float32, documents encoded, k int) []Ranked {
+	list := make([]Ranked, 0, len(documents.rows))
 	for d := range documents.rows {
 		if row := documents.row(d); row != nil {
-			list = append(list, scored{d, Cosine(query, row)})
+			list = append(list, Ranked{d, Cosine(query, row)})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
-	out := make([]int, 0, k)
-	for _, s := range list[:min(k, len(list))] {
-		out = append(out, s.document)
-	}
-	return out
+	slices.SortStableFunc(list, func(a, b Ranked) int { return cmp.Compare(b.Score, a.Score) })
+	return slices.Clone(list[:min(k, len(list))])
 }
 
 // Pair is two sentences and how alike people found them.
