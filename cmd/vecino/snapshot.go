@@ -16,15 +16,17 @@ import (
 
 // snapshotCmd keeps collections in files.
 type snapshotCmd struct {
-	Create  snapshotCreateCmd  `cmd:"" help:"Write a collection of a stopped store into a file."`
+	Create  snapshotCreateCmd  `cmd:"" help:"Write a collection of a server or a stopped store into a file."`
+	List    snapshotListCmd    `cmd:"" help:"List the snapshots that a server keeps."`
 	Verify  snapshotVerifyCmd  `cmd:"" help:"Read all of a snapshot and say what it is."`
-	Restore snapshotRestoreCmd `cmd:"" help:"Make a collection of a snapshot, in a stopped store."`
+	Restore snapshotRestoreCmd `cmd:"" help:"Make a collection of a snapshot, on a server or in a stopped store."`
 }
 
 // Help teaches.
 func (snapshotCmd) Help() string {
 	return `Examples:
   vecino snapshot create --data ./data -c notes notes.snapshot
+  vecino snapshot create --server http://127.0.0.1:7747 -c notes notes.snapshot
   vecino snapshot verify notes.snapshot
   vecino snapshot restore --data ./other notes.snapshot
   vecino snapshot restore --data ./data -c notes --replace notes.snapshot
@@ -74,7 +76,8 @@ func reportOf(path string, info store.SnapshotInfo) snapshotReport {
 
 // snapshotCreateCmd writes one.
 type snapshotCreateCmd struct {
-	Data       string `required:"" help:"Data directory of a stopped store." placeholder:"DIR" env:"-"`
+	Data       string `xor:"place" required:"" help:"Data directory of a stopped store." placeholder:"DIR" env:"-"`
+	Server     string `xor:"place" required:"" help:"Address of a server." placeholder:"URL" env:"-"`
 	Collection string `short:"c" required:"" help:"Collection." placeholder:"NAME"`
 	JSON       bool   `help:"Print the outcome as JSON."`
 	File       string `arg:"" help:"File to write; there must be none of that name."`
@@ -84,6 +87,13 @@ type snapshotCreateCmd struct {
 func (c *snapshotCreateCmd) Run(ctx context.Context, out *output) (err error) {
 	if _, err := os.Lstat(c.File); !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(fmt.Errorf("%s is there already; name another file", c.File), err)
+	}
+	if c.Server != "" {
+		info, err := createOn(ctx, c.Server, c.Collection, c.File)
+		if err != nil {
+			return err
+		}
+		return reportOf(c.File, info).show(out, c.JSON, "wrote")
 	}
 	s, err := store.Open(ctx, store.Options{Dir: c.Data, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -154,7 +164,8 @@ func openSnapshot(path string) (io.ReadSeekCloser, error) {
 
 // snapshotRestoreCmd makes a collection of one.
 type snapshotRestoreCmd struct {
-	Data       string `required:"" help:"Data directory of a stopped store; made when it isn't there." placeholder:"DIR" env:"-"`
+	Data       string `xor:"place" required:"" help:"Data directory of a stopped store; made when it isn't there." placeholder:"DIR" env:"-"`
+	Server     string `xor:"place" required:"" help:"Address of a server." placeholder:"URL" env:"-"`
 	Collection string `short:"c" help:"Name of the collection; the snapshot's own when left out." placeholder:"NAME"`
 	Replace    bool   `help:"Put it in the place of a collection of that name."`
 	JSON       bool   `help:"Print the outcome as JSON."`
@@ -168,6 +179,9 @@ func (c *snapshotRestoreCmd) Run(ctx context.Context, out *output) (err error) {
 		return err
 	}
 	defer f.Close()
+	if c.Server != "" {
+		return c.send(ctx, out, f)
+	}
 	s, err := store.Open(ctx, store.Options{Dir: c.Data, Create: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -178,6 +192,29 @@ func (c *snapshotRestoreCmd) Run(ctx context.Context, out *output) (err error) {
 		err = fmt.Errorf("%w (by --replace, or give another name by -c)", err)
 	}
 	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	return reportOf(c.File, info).show(out, c.JSON, "restored")
+}
+
+// send restores on a server.
+func (c *snapshotRestoreCmd) send(ctx context.Context, out *output, f io.ReadSeeker) error {
+	info, err := store.VerifySnapshot(ctx, f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return err
+	}
+	name := c.Collection
+	if name == "" {
+		name = info.Collection
+	}
+	if err := restoreOn(ctx, c.Server, name, c.Replace, f, size); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	return reportOf(c.File, info).show(out, c.JSON, "restored")

@@ -60,3 +60,35 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 }
+
+// TestSnapshotServer: the same with a server that runs.
+func TestSnapshotServer(t *testing.T) {
+	s, err := startServer(t.Context(), serveOptions{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(t.Context())
+	file := filepath.Join(t.TempDir(), "n.snapshot")
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"ingest", "-c", "notes", "--server", s.URL, "-"}, strings.NewReader(`{"id":7,"text":"rye bread"}`), &stdout, &stderr); status != exitOK {
+		t.Fatal(status, stderr.String())
+	}
+	for _, step := range []struct {
+		want int
+		args []string
+	}{
+		{exitOK, []string{"create", "--server", s.URL, "-c", "notes", file}},
+		{exitOK, []string{"list", "--server", s.URL, "-c", "notes"}},
+		{exitOK, []string{"verify", file}},
+		{exitFailed, []string{"restore", "--server", s.URL, file}},
+		{exitOK, []string{"restore", "--server", s.URL, "--replace", file}},
+		{exitOK, []string{"restore", "--server", s.URL, "-c", "again", file}},
+	} {
+		if status, out, errors := vecino(t, append([]string{"snapshot"}, step.args...)...); status != step.want {
+			t.Errorf("%q: status %d, %s %s", step.args, status, out, errors)
+		}
+	}
+	if status, out, errors := vecino(t, "query", "-c", "again", "--server", s.URL, "bread"); status != exitOK || !strings.Contains(out, "rye bread") {
+		t.Error(status, out, errors)
+	}
+}
