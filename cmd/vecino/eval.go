@@ -19,6 +19,7 @@ type evalCmd struct {
 	Model    []string `arg:"" optional:"" help:"Directories, local:NAME or builtin:NAME, with options as ?precision=int8. builtin:hash, builtin:static and builtin:blend when left out." placeholder:"MODEL"`
 	Models   string   `help:"Directory of local models." placeholder:"DIR"`
 	Training []string `help:"Files of texts that a model was trained on, one a line or several with tabs between: says which texts of the collection stand there." placeholder:"FILE"`
+	Fuse     bool     `help:"Also measure the models' rankings fused: by reciprocal ranks, and by z-scores."`
 	Threads  int      `help:"Threads of a transformer. 0: one a core." default:"0"`
 	Seed     uint64   `help:"Seed of the intervals." default:"1"`
 	JSON     bool     `help:"Print JSON."`
@@ -30,6 +31,7 @@ func (evalCmd) Help() string {
   vecino eval ./cranfield
   vecino eval ./scifact builtin:blend local:docs-adapted
   vecino eval ./cranfield local:mine --training mine.tsv
+  vecino eval ./cranfield builtin:hash builtin:static --fuse
 
 nDCG@10, recall@100 and MRR@10 by exact search, each with the interval that holds
 the true mean in 95 of 100 such experiments. Of every model after the first the
@@ -46,6 +48,7 @@ type evaluated struct {
 	Quality     evaluate.Quality `json:"quality"`
 	Gain        *evaluate.Gain   `json:"gain,omitempty"` // over the first model
 	scores      []evaluate.Scores
+	ranked      [][]evaluate.Ranked
 }
 
 // evaluation is the whole.
@@ -95,10 +98,36 @@ func (c *evalCmd) Run(ctx context.Context, out *output) error {
 		}
 		found.Models = append(found.Models, e)
 	}
+	if c.Fuse && len(found.Models) > 1 {
+		if err := c.fuse(&found, collection); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		return out.JSON(found)
 	}
 	found.print(out)
+	return nil
+}
+
+// fuse adds the fusions of all models, as if each were one.
+func (c *evalCmd) fuse(found *evaluation, collection evaluate.Collection) (err error) {
+	var runs [][][]evaluate.Ranked
+	for _, m := range found.Models {
+		runs = append(runs, m.ranked)
+	}
+	for _, how := range []evaluate.Fusion{evaluate.FusionRRF, evaluate.FusionZScore} {
+		e := evaluated{Model: fmt.Sprintf("all %d by %s", len(runs), how), scores: evaluate.Fuse(collection, how, runs...)}
+		if e.Quality, err = (evaluate.Bootstrap{Seed: c.Seed}).Quality(e.scores); err != nil {
+			return err
+		}
+		gain, err := evaluate.Bootstrap{Seed: c.Seed}.Gain(found.Models[0].scores, e.scores)
+		if err != nil {
+			return err
+		}
+		e.Gain = &gain
+		found.Models = append(found.Models, e)
+	}
 	return nil
 }
 
@@ -114,7 +143,7 @@ func (c *evalCmd) measure(ctx context.Context, ref modelRef, collection evaluate
 		return e, err
 	}
 	space := encoder.Space()
-	e = evaluated{Model: ref.text, Dimension: space.Dimension, Fingerprint: space.Fingerprint().String(), Unusable: r.Unusable, scores: r.Scores}
+	e = evaluated{Model: ref.text, Dimension: space.Dimension, Fingerprint: space.Fingerprint().String(), Unusable: r.Unusable, scores: r.Scores, ranked: r.Ranked}
 	e.Quality, err = evaluate.Bootstrap{Seed: c.Seed}.Quality(r.Scores)
 	return e, err
 }

@@ -88,6 +88,10 @@ func TestEval(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
+	status, out, errors = vecino(t, "eval", dir, "builtin:hash", "builtin:static", "--fuse")
+	if status != exitOK || !strings.Contains(out, "all 2 by rrf") || !strings.Contains(out, "all 2 by zscore") {
+		t.Errorf("status %d, %s %s", status, out, errors)
+	}
 	if status, _, errors := vecino(t, "eval", t.TempDir()); status != exitFailed || !strings.Contains(errors, "corpus.jsonl") {
 		t.Errorf("an empty directory: status %d, %s", status, errors)
 	}
