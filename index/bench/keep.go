@@ -31,6 +31,9 @@ type Reopened struct {
 
 // save writes a checkpoint.
 func save(x index.Index, path string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return fmt.Errorf("bench: keep the graph: %w", err)
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("bench: keep the graph: %w", err)

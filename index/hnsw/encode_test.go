@@ -427,3 +427,28 @@ func TestCheckpointOfAnotherEncodingIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestTightClusters: where a cluster is hardly wider than the steps of the codes,
+// a broader search finds more, because more of what it meets is compared in the
+// fine layer, too.
+func TestTightClusters(t *testing.T) {
+	skipRace(t)
+	const n, dim, clusters, seed = 6000, 32, 8, 27
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	centres := indextest.Clustered(seed, clusters, dim, clusters, 0.01)
+	rows := make([]float32, n*dim)
+	for i := range rows {
+		rows[i] = centres[i/dim%clusters*dim+i%dim] + 0.1*float32(rng.NormFloat64())
+	}
+	queries := rows[:100*dim]
+	for encoding, floor := range map[compat.Encoding]float64{compat.EncodingInt8: 0.8, compat.EncodingLVQ4x8: 0.2} {
+		g, space := newEncoded(t, encoding, dim, compat.MetricCosine)
+		insert(t, g, space, 0, rows)
+		narrow, broad := truthRecall(t, g, space, rows, queries, 32), truthRecall(t, g, space, rows, queries, 250)
+		t.Logf("%s: recall@10 %.3f at ef 32, %.3f at 250", encoding, narrow, broad)
+		if broad < floor || broad < narrow {
+			t.Errorf("%s: recall@10 %.3f at ef 32, %.3f at 250, want %.2f", encoding, narrow, broad, floor)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"sync/atomic"
 
@@ -42,6 +43,9 @@ type search struct {
 	exact  bool   // a scan compares both layers of every row
 	noise  noise  // of the coarse layer, as a scan has met it
 	seen   []item // the nodes behind r.best, after a walk
+
+	apart    float64 // of rescore: sum of squares of what the layers are apart
+	compared int     // rows that it is over
 }
 
 // answer plans and runs.
@@ -235,9 +239,19 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 	// at. In this order: what the walk has met was live when live was read.
 	live := int(r.core.live.Load())
 	r.whole = r.filter == nil && int(r.nodes.Load()) == live
+	// Beyond what is wanted it goes on while the next may still be among the best:
+	// where many are about equally near, the coarse layer has no order to rely on.
 	n = 0
+	more, step := true, max(want/2, 1)
+	r.apart, r.compared = 0, 0
 	for i, it := range items {
-		if r.whole && found >= want {
+		if more && found >= want {
+			r.offerFine(a, n)
+			n = 0
+			want += step
+			more = r.promises(it)
+		}
+		if r.whole && !more {
 			found += len(items) - i
 			break
 		}
@@ -247,8 +261,8 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 				live++
 			}
 		}
-		if live > 0 && found < want {
-			r.ids[n] = it.id()
+		if live > 0 && more {
+			r.ids[n], r.guess[n] = it.id(), r.measure.Score(float64(r.measure.RawOf(it.key())))
 			if n++; n == scanBatch {
 				r.offerFine(a, n)
 				n = 0
@@ -258,6 +272,22 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 	}
 	r.offerFine(a, n)
 	return found
+}
+
+// promises reports whether a node may be among the best although all of those
+// that are nearer in the coarse layer have been compared in both: it is not
+// farther than the last of the best by twice what the layers were apart.
+func (r *search) promises(it item) bool {
+	kth, full := r.best.Farthest()
+	if !full {
+		return true
+	}
+	slack := 2 * float32(math.Sqrt(r.apart/float64(max(r.compared, 1))))
+	guess := r.measure.Score(float64(r.measure.RawOf(it.key())))
+	if r.cfg.Metric == compat.MetricL2 {
+		return guess-slack < kth
+	}
+	return guess+slack > kth
 }
 
 // returns reports whether the node behind a link is live and admitted.
@@ -270,10 +300,14 @@ func (r *search) returns(a *arrays, link uint32) bool {
 }
 
 // offerFine scores the first n nodes of r.ids and offers them with their twins.
+// r.guess has their scores in the coarse layer.
 func (r *search) offerFine(a *arrays, n int) {
 	r.fine(r.raw[:n], a, &r.target, r.ids[:n])
+	r.compared += n
 	for i, id := range r.ids[:n] {
 		score := r.measure.Score(float64(r.raw[i]))
+		d := float64(score - r.guess[i])
+		r.apart += d * d
 		for link := id + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
 			if r.returns(a, link) {
 				r.best.Offer(index.Hit{Ordinal: atomic.LoadUint32(&a.ordinals[link-1]), Score: score})

@@ -24,10 +24,11 @@ type scratch struct {
 	sorter  pool        // the rows, nearest first
 	visited []uint64    // one bit a node
 	pool    pool
-	ids     []uint32  // the neighbours to compare
-	raw     []float32 // their raw values
-	near    []uint32  // or their keys
-	rough   []float32 // of a scan: the raw values of their coarse layer
+	ids     []uint32           // the neighbours to compare
+	raw     []float32          // their raw values
+	guess   [scanBatch]float32 // scores in the coarse layer, of rescore
+	near    []uint32           // or their keys
+	rough   []float32          // of a scan: the raw values of their coarse layer
 
 	candidates heap                      // of an admitting walk
 	results    heap                      // likewise, the farthest first
