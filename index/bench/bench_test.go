@@ -294,8 +294,12 @@ func TestKept(t *testing.T) {
 	if err != nil || opened.OpenSeconds <= 0 || opened.Bytes < 10_000 {
 		t.Errorf("%+v %v", opened, err)
 	}
-	if _, err := other.Kept(t.Context(), codes, filepath.Join(dir, "absent"), nil); !errors.Is(err, os.ErrNotExist) {
+	absent := filepath.Join(dir, "absent")
+	if _, err := other.Kept(t.Context(), codes, absent, nil); err != nil {
 		t.Errorf("a directory that is not there: %v", err)
+	}
+	if files, err := os.ReadDir(absent); err != nil || len(files) != 1 {
+		t.Errorf("it holds %v, %v", files, err)
 	}
 }
 
