@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -54,7 +53,7 @@ func (c *Collection) recall(ctx context.Context, w RecallWish, progress func(don
 		if err != nil {
 			return RecallResult{}, err
 		}
-		q.Queries = append(q.Queries, compat.Searchable(v))
+		q.Queries = append(q.Queries, v)
 	}
 	r, err := c.stored.MeasureRecall(ctx, q)
 	if err != nil {
