@@ -64,6 +64,9 @@ func (s *Server) ingest(ctx context.Context, c *call) (answer, error) {
 	}
 	h := c.writer.Header()
 	h.Set("Content-Type", mediaLines)
+	// Where a stream ends before its client has sent everything, the connection
+	// can't take another request, and by then it's too late to say so.
+	h.Set("Connection", "close")
 	h.Set(headerFingerprint, c.collection.Fingerprint().String())
 	h.Set("ETag", c.collection.ETag())
 	c.writer.WriteHeader(http.StatusOK)
@@ -76,8 +79,15 @@ func (s *Server) ingest(ctx context.Context, c *call) (answer, error) {
 	}
 	in.run.Finish(err)
 	in.last(err)
+	if err != nil {
+		// A client that is cut off while it sends may not read why.
+		_, _ = io.CopyN(io.Discard, c.request.Body, ingestRest)
+	}
 	return answer{streamed: true}, nil
 }
+
+// ingestRest bytes are read behind the end of a stream that was refused.
+const ingestRest = 16 << 20
 
 // ingestStream is one stream under way.
 type ingestStream struct {

@@ -229,6 +229,9 @@ func TestIngestResumed(t *testing.T) {
 		t.Errorf("another stream with the key: %v", got)
 	}
 	got = s.ingest("i", strings.NewReader(body), "Idempotency-Key", "k")
+	if len(got["done"]) != 1 {
+		t.Fatalf("resumed after %d lines: %v", kept, got)
+	}
 	counted(t, "resumed", got["done"][0], map[string]int{"lines": n, "resumed": kept, "refused": 0})
 	got = s.ingest("i", strings.NewReader(body), "Idempotency-Key", "k")
 	counted(t, "sent again", got["done"][0], map[string]int{"lines": n, "resumed": n, "written": 0, "unchanged": 0})
