@@ -195,8 +195,8 @@ func TestRescoring(t *testing.T) {
 							search("exact, threshold", SearchQuery{Exact: true, Limit: limit, ScoreThreshold: &threshold}, all[:5])
 							search("rescored, threshold", SearchQuery{Limit: limit, ScoreThreshold: &threshold, Rescoring: Rescoring{On: &yes, Oversampling: 100}}, all[:5])
 						}
-						// So broad that nothing is missed but by the codes.
-						broad := SearchQuery{Limit: limit, Ef: 2 * n, Rescoring: Rescoring{On: &yes, Oversampling: 30}}
+						// So many that the codes, which put them in some order, leave none out.
+						broad := SearchQuery{Limit: limit, Ef: 2 * n, Rescoring: Rescoring{On: &yes, Oversampling: 100}}
 						search("rescored", broad, all[:limit])
 						broad.Offset, broad.Exclude = 5, []ID{NumID(uint64(all[2].id))}
 						search("rescored, offset, excluded", broad, all[6:6+limit])
