@@ -119,8 +119,8 @@ func (s *Store) checkpointDue(ctx context.Context, c *Collection) {
 	if c.changed.Load() < int64(s.options.CheckpointEvery) {
 		return // it came again while it was served
 	}
-	if err := c.checkpoint(ctx); err != nil {
-		if ctx.Err() == nil {
+	if gaveWay, err := c.checkpointInBackground(ctx); err != nil {
+		if ctx.Err() == nil && !gaveWay {
 			s.log.Error("store: checkpoint failed; the log is kept and the next start replays it", "collection", c.name, "error", err)
 		}
 		return

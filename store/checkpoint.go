@@ -40,6 +40,45 @@ func (c *Collection) checkpoint(ctx context.Context) error {
 	return nil
 }
 
+// checkpointInBackground is a checkpoint that makes way for a change of the
+// generations: it may wait for a long tail to be linked, and nobody waits for
+// it. gaveWay: it did, and is due again.
+func (c *Collection) checkpointInBackground(ctx context.Context) (gaveWay bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.giveWay.Store(&cancel)
+	defer c.giveWay.Store(nil)
+	if c.changing.Load() > 0 { // it may have looked before there was anything to end
+		return true, errGaveWay
+	}
+	err = c.checkpoint(ctx)
+	return err != nil && errors.Is(context.Cause(ctx), errGaveWay), err
+}
+
+var errGaveWay = errors.New("the generations change")
+
+// lockCheckpoint takes checkpointMu for a change of the generations.
+func (c *Collection) lockCheckpoint() {
+	c.askWay()
+	c.checkpointMu.Lock()
+}
+
+// askWay lets no checkpoint in the background go on or begin, until
+// unlockCheckpoint.
+func (c *Collection) askWay() {
+	c.changing.Add(1)
+	if cancel := c.giveWay.Load(); cancel != nil {
+		(*cancel)(errGaveWay)
+	}
+}
+
+// unlockCheckpoint gives it back, and lets a checkpoint that gave way come.
+func (c *Collection) unlockCheckpoint() {
+	c.checkpointMu.Unlock()
+	c.changing.Add(-1)
+	c.store.due(c)
+}
+
 // checkpointGeneration saves one graph. The log stays from where the other
 // generation's checkpoint ends.
 func (c *Collection) checkpointGeneration(ctx context.Context, all *generations, g *generation) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -233,4 +234,45 @@ func TestOptimizedGraphIsKept(t *testing.T) {
 	if err := expect(c, model); err != nil {
 		t.Error(err)
 	}
+}
+
+// A change of the generations waits for no checkpoint in the background, which
+// comes again when the change is made.
+func TestCheckpointGivesWay(t *testing.T) {
+	ctx := context.Background()
+	o := testOptionsFor(t, vfs.NewMem())
+	o.CheckpointEvery = -1
+	s := open(t, o)
+	c := create(t, s, "one", hnswManifest(1024))
+	put(t, c, 1, 0, 100)
+	before := c.serving().header
+
+	c.lockCheckpoint()
+	if gaveWay, err := c.checkpointInBackground(ctx); !gaveWay || err == nil {
+		t.Errorf("beside a change: gave way %t, %v", gaveWay, err)
+	}
+	c.unlockCheckpoint()
+
+	// One that has begun ends.
+	c.checkpointMu.Lock()
+	ended := make(chan bool)
+	go func() {
+		gaveWay, _ := c.checkpointInBackground(ctx)
+		ended <- gaveWay
+	}()
+	for c.giveWay.Load() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	c.askWay()
+	c.checkpointMu.Unlock()
+	gaveWay := <-ended
+	c.checkpointMu.Lock()
+	c.unlockCheckpoint()
+	if !gaveWay || c.serving().header.number != before.number {
+		t.Errorf("gave way %t, checkpoint %d, want %d", gaveWay, c.serving().header.number, before.number)
+	}
+	if gaveWay, err := c.checkpointInBackground(ctx); gaveWay || err != nil || c.serving().header.number != before.number+1 {
+		t.Errorf("after the change: gave way %t, %v, checkpoint %d", gaveWay, err, c.serving().header.number)
+	}
+	closeStore(t, s)
 }

@@ -51,10 +51,12 @@ type Collection struct {
 	behind  atomic.Bool   // the graph lacks a durable change: no more checkpoints
 
 	checkpointMu sync.Mutex
-	changed      atomic.Int64 // points changed since the last checkpoint
-	reinserted   int          // vectors inserted at Open, from the log or for a rebuild
-	rebuilt      bool         // Open made the graph from the vectors
-	dropped      bool         // because its checkpoint could not be used
+	changing     atomic.Int64                            // changes of the generations that want checkpointMu or have it
+	giveWay      atomic.Pointer[context.CancelCauseFunc] // ends the checkpoint in the background; nil: there is none
+	changed      atomic.Int64                            // points changed since the last checkpoint
+	reinserted   int                                     // vectors inserted at Open, from the log or for a rebuild
+	rebuilt      bool                                    // Open made the graph from the vectors
+	dropped      bool                                    // because its checkpoint could not be used
 
 	watched watched // what the watch has seen of it
 }

@@ -122,7 +122,7 @@ func (c *Collection) StartStandby(ctx context.Context, m compat.Manifest, r Reco
 // does not stand by (ErrGeneration). Searches under way end in the generation
 // in which they began. Other errors: ErrFailed, ErrNotFound, ErrClosed.
 func (c *Collection) SwitchTo(ctx context.Context, number uint64, r Record) error {
-	if err := c.Settle(ctx); err != nil { // the first queries should not scan
+	if err := c.settleStandby(ctx, number); err != nil {
 		return err
 	}
 	return c.change(ctx, func(all *generations, s *transition) error {
@@ -141,6 +141,30 @@ func (c *Collection) SwitchTo(ctx context.Context, number uint64, r Record) erro
 		s.all, err = newGenerations(all.standby, all.serving, true)
 		return err
 	})
+}
+
+// settleBefore bounds how long a switch waits for the graph that is to serve.
+const settleBefore = time.Second
+
+// settleStandby waits until the graph of the standby has linked what was there
+// before, so that the first queries need not scan that. Beside writers who are
+// faster than the graph it would wait long for little: what waits in the tail is
+// bounded, and found.
+func (c *Collection) settleStandby(ctx context.Context, number uint64) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.end()
+	g := c.generations.Load().standby
+	if g == nil || g.number != number {
+		return c.noStandby(number)
+	}
+	waiting, cancel := context.WithTimeout(ctx, settleBefore)
+	defer cancel()
+	if err := settle(waiting, g.graph); err != nil && waiting.Err() == nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // Retire ends the standby of that number: its keys go, its manifest stays for
@@ -178,8 +202,8 @@ func (c *Collection) change(ctx context.Context, plan func(all *generations, s *
 		return err
 	}
 	defer c.end()
-	c.checkpointMu.Lock()
-	defer c.checkpointMu.Unlock()
+	c.lockCheckpoint()
+	defer c.unlockCheckpoint()
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if err := errors.Join(ctx.Err(), c.store.failed()); err != nil {
