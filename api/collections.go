@@ -94,19 +94,24 @@ func (c *Collection) noEncoder(g *generation, problem error) error {
 		return &Error{
 			Kind: KindNotReady, Code: "endpoint_failed",
 			Detail: fmt.Sprintf("collection %q was made with %s, which could not be compared with its probes yet: %v", c.Name(), model, problem),
-			Remedy: "try again: the endpoint is asked every " + retryEndpoint.String() + "; until it answers query by vector or by id", RetryAfter: retryEndpoint, Err: problem,
+			Remedy: "try again: the endpoint is asked every " + retryEndpoint.String() + "; until it answers query by vector or by id. Where it is gone for good, migrate to another model with a bridge (" + bridgeCall(c.Name()) + ")", RetryAfter: retryEndpoint, Err: problem,
 		}
 	case problem != nil:
 		return &Error{
 			Kind: KindNotReady, Code: "encoder_missing",
 			Detail: fmt.Sprintf("collection %q was made with %s, which can't be opened: %v", c.Name(), model, problem),
-			Remedy: "put the model back and restart the server; until then query by vector or by id", Err: problem,
+			Remedy: "put the model back and restart the server; until then query by vector or by id. Where it is gone for good, migrate to another model with a bridge (" + bridgeCall(c.Name()) + ")", Err: problem,
 		}
 	}
 	return &Error{
 		Kind: KindInvalid, Code: "no_encoder", Detail: fmt.Sprintf("collection %q holds raw vectors and has no encoder, so it takes no texts", c.Name()),
 		Remedy: `send vectors, or create a collection with {"embedding":{"model":"builtin:blend"}} for texts`,
 	}
+}
+
+// bridgeCall is the call that leads a collection away from a lost model.
+func bridgeCall(collection string) string {
+	return fmt.Sprintf(`POST /collections/%s/migrations {"embedding": {"model": ...}, "bridge": {}}`, collection)
 }
 
 // Create makes a collection. One that is there already is a conflict, whether

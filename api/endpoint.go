@@ -96,12 +96,13 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // refuseWrites stops writes into a collection behind whose endpoint another
-// model stands: vectors that a client brings may be that one's, too.
+// model stands: vectors that a client brings may be that one's, too. Vectors
+// are brought for the generation that serves alone; one that stands by behind
+// such an endpoint is left out of writes, and lacks them.
 func (c *Collection) refuseWrites() error {
-	for _, g := range c.now().each() {
-		if problem := g.encoding.Load().problem; g.endpoint != nil && errors.Is(problem, compat.ErrProbe) {
-			return c.noEncoder(g, problem)
-		}
+	g := c.serving()
+	if problem := g.encoding.Load().problem; g.endpoint != nil && errors.Is(problem, compat.ErrProbe) {
+		return c.noEncoder(g, problem)
 	}
 	return nil
 }

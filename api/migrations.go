@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -223,13 +224,52 @@ func stepError(err error) error {
 	switch {
 	case errors.Is(err, migrate.ErrStep):
 		return &Error{Kind: KindConflict, Code: "wrong_state", Detail: err.Error(), Err: err}
-	case errors.Is(err, store.ErrIncomplete):
-		return &Error{
-			Kind: KindConflict, Code: "incomplete", Detail: err.Error(), Err: err,
-			Remedy: "GET the migration: its progress names the documents that can't be brought over; put them again with their texts, or delete them",
-		}
 	}
 	return err
+}
+
+// namedLacking is how many of the documents that a generation lacks are named.
+const namedLacking = 5
+
+// incomplete says what a generation lacks that therefore can't serve: nobody
+// would find it there. cause is why it could not be brought in, and is given
+// back where nothing lacks.
+func (m *migration) incomplete(ctx context.Context, number uint64, cause error) error {
+	if cause == nil || ctx.Err() != nil {
+		return cause
+	}
+	s, ok := m.c.stored.Standby()
+	if !ok || s.Generation != number || s.Filled == s.Documents {
+		return cause
+	}
+	docs, _, _, _, err := m.c.stored.Unfilled(ctx, number, 0, namedLacking, false)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	var ids []string
+	for _, d := range docs {
+		ids = append(ids, d.ID.String())
+	}
+	e := &Error{Kind: KindConflict, Code: "incomplete", Err: cause, Detail: fmt.Sprintf(
+		"generation %d has no vector of %d of the %d documents (%s), and they can't be brought in: %v", number, s.Documents-s.Filled, s.Documents, andMore(ids, s.Documents-s.Filled), cause)}
+	if g := m.c.now().of(number); g != nil && lostEncoder(g, cause) {
+		e.Remedy = fmt.Sprintf("bring back the model of generation %d and take the step again, or delete these documents", number)
+	} else {
+		e.Remedy = "put these documents again with texts that can be embedded, or delete them"
+	}
+	if s.Served {
+		e.Remedy += "; or stay with the generation that serves and has them: commit"
+	}
+	return e
+}
+
+// andMore lists the first of n names.
+func andMore(names []string, n int) string {
+	list := strings.Join(names, ", ")
+	if n > len(names) {
+		list += fmt.Sprintf(" and %d more", n-len(names))
+	}
+	return list
 }
 
 // take takes one step; the caller holds step.
@@ -255,14 +295,14 @@ func (m *migration) take(ctx context.Context, e migrate.Event, o StepOptions) er
 			}
 		}
 		if err := m.switchTo(ctx, record.To, record); err != nil {
-			return err
+			return m.incomplete(ctx, record.To, err)
 		}
 		if err := record.Apply(migrate.EventSwitched, time.Now().UTC()); err != nil {
 			return err
 		}
 		return m.Keep(ctx, record)
 	case migrate.EventRollBack:
-		return m.switchTo(ctx, record.From, record)
+		return m.incomplete(ctx, record.From, m.switchTo(ctx, record.From, record))
 	case migrate.EventCommit:
 		return m.retire(ctx, record.From, record)
 	case migrate.EventAbort:

@@ -15,6 +15,10 @@ import (
 // it lacks what writers could not encode for it.
 const keepCurrentEvery = time.Second
 
+// keepCurrentAgain is when that is tried again where it did not work. Steps
+// that people take don't wait for it.
+const keepCurrentAgain = 30 * time.Second
+
 // systemClock is migrate.Clock.
 type systemClock struct{}
 
@@ -139,7 +143,10 @@ func (m *migration) cutOver(ctx context.Context) error {
 	// From here it goes to its end, whoever wants it to stop.
 	ctx = context.WithoutCancel(ctx)
 	if err := m.switchTo(ctx, record.To, record); err != nil {
-		return err
+		if temporary(err) > 0 {
+			return err
+		}
+		return m.incomplete(ctx, record.To, err)
 	}
 	if err := record.Apply(migrate.EventSwitched, time.Now().UTC()); err != nil {
 		return err
@@ -153,6 +160,7 @@ func (m *migration) keepCurrent(ctx context.Context) error {
 	if s, ok := m.c.stored.Standby(); ok && s.Filled < s.Documents {
 		if err := m.inTurn(ctx, func(ctx context.Context) error { return m.drain(ctx, s.Generation) }); err != nil && ctx.Err() == nil {
 			m.owner.service.logger.Warn("the generation that stands by could not be brought up to date", "collection", m.c.Name(), "error", err)
+			return systemClock{}.Sleep(ctx, keepCurrentAgain)
 		}
 	}
 	return systemClock{}.Sleep(ctx, keepCurrentEvery)

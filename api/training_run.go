@@ -306,8 +306,8 @@ func (t *trainingRun) left(ctx context.Context, id uint64, err error) error {
 		return err
 	}
 	m, aborted := t.service.MigrationStep(context.WithoutCancel(ctx), t.c, id, migrate.EventAbort, StepOptions{})
-	if aborted == nil {
-		t.result.Migration = &TrainingsMigration{ID: m.ID, State: m.State}
+	if m.ID == id { // an abort comes too late for one that has cut over
+		t.result.Migration = &TrainingsMigration{ID: m.ID, State: m.State, Reason: m.Reason}
 	}
 	return errors.Join(err, aborted)
 }

@@ -62,7 +62,8 @@ func readTree(root fs.FS) (*tree, error) {
 		if !strings.Contains(p, "/") {
 			t.top = append(t.top, p)
 		}
-		if d.IsDir() || p == "go.sum" || strings.HasSuffix(p, "/go.sum") || !d.Type().IsRegular() {
+		// In a second work tree of a repository .git is a file.
+		if d.IsDir() || p == ".git" || p == "go.sum" || strings.HasSuffix(p, "/go.sum") || !d.Type().IsRegular() {
 			return nil
 		}
 		content, err := fs.ReadFile(root, p)
