@@ -144,7 +144,7 @@ func (s *Service) Train(ctx context.Context, c *Collection, w TrainingWish) (Job
 			Remedy: "commit or abort it first, or train without migrate",
 		}
 	}
-	base, err := s.trainingBase(ctx, w.Base)
+	base, err := s.encoders.TrainingBase(ctx, w.Base)
 	if err != nil {
 		return Job{}, err
 	}
@@ -154,12 +154,12 @@ func (s *Service) Train(ctx context.Context, c *Collection, w TrainingWish) (Job
 			service: s, c: c, wish: w, base: base, tell: tell,
 			result: Training{Model: localPrefix + w.Name, Base: w.Base, Collection: c.Name(), Seed: w.Seed},
 		}
-		err := errors.Join(t.run(ctx), base.encoder.Close())
+		err := errors.Join(t.run(ctx), base.Close())
 		t.result.Seconds = time.Since(begun).Seconds()
 		return t.result, err
 	})
 	if err != nil {
-		return Job{}, errors.Join(err, base.encoder.Close())
+		return Job{}, errors.Join(err, base.Close())
 	}
 	return job, nil
 }

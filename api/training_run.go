@@ -24,7 +24,7 @@ type trainingRun struct {
 	service *Service
 	c       *Collection
 	wish    TrainingWish
-	base    trainingBase
+	base    TrainingBase
 	tell    func(step string, done, total int)
 	result  Training
 }
@@ -93,15 +93,14 @@ func (t *trainingRun) train(ctx context.Context) ([]trainingDocument, train.File
 		t.tell(step, p.Step, p.Steps)
 	}
 	t.tell(StepTraining, 0, 0)
-	r, err := adapt.Run(ctx, t.base.encoder, t.base.tokenizer, texts, adapt.Options{
+	r, err := t.base.Train(ctx, texts, adapt.Options{
 		Seed: t.wish.Seed, Threads: s.encoders.options.Threads, Pairs: t.wish.Pairs, Progress: progress,
 	})
 	t.result.take(r)
 	if err != nil {
 		return nil, train.Files{}, err
 	}
-	card := adapt.Card{Name: t.result.Model, Base: t.wish.Base, Collection: t.c.Name(), Program: strings.TrimPrefix(s.program, "vecino "), Seed: t.wish.Seed}
-	files, err := train.Pack(r.Model, t.base.tokenizer, t.base.encoder.Info().Matryoshka, card.Markdown(r), t.base.extra)
+	files, err := t.base.Pack(t.wish.Name, t.c.Name(), strings.TrimPrefix(s.program, "vecino "), t.wish.Seed, r)
 	return documents, files, err
 }
 

@@ -16,10 +16,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/vecino-db/vecino/api"
-	"github.com/vecino-db/vecino/embed/blend"
-	"github.com/vecino-db/vecino/embed/builtin"
-	"github.com/vecino-db/vecino/embed/hash"
-	"github.com/vecino-db/vecino/embed/static"
 	"github.com/vecino-db/vecino/embed/train"
 	"github.com/vecino-db/vecino/embed/train/adapt"
 	"github.com/vecino-db/vecino/embed/train/passages"
@@ -104,11 +100,20 @@ func (c *modelsTrainCmd) Run(ctx context.Context, out *output) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is a model local:%s already, in %s; give the new one another --name, because the vectors of a name never change", name, dir)
 	}
-	base, err := openBase(c.Base, models)
+	encoders, err := api.NewEncoders(api.EncodersOptions{Models: models})
 	if err != nil {
 		return err
 	}
-	defer base.encoder.Close()
+	defer encoders.Close()
+	base, err := encoders.TrainingBase(ctx, c.Base)
+	var refused *api.Error
+	switch {
+	case errors.As(err, &refused) && refused.Kind == api.KindInvalid:
+		return usageError{fmt.Errorf("--base %s: %w", c.Base, err)}
+	case err != nil:
+		return fmt.Errorf("--base %s: %w", c.Base, err)
+	}
+	defer base.Close()
 	pairs, err := readTrainingPairs(c.Pairs)
 	if err != nil {
 		return err
@@ -119,13 +124,12 @@ func (c *modelsTrainCmd) Run(ctx context.Context, out *output) error {
 	}
 	start := time.Now()
 	shown := &trainProgress{out: out}
-	result, err := adapt.Run(ctx, base.encoder, base.tokenizer, documents, adapt.Options{Seed: c.Seed, Threads: c.Threads, Pairs: pairs, Progress: shown.advance})
+	result, err := base.Train(ctx, documents, adapt.Options{Seed: c.Seed, Threads: c.Threads, Pairs: pairs, Progress: shown.advance})
 	shown.finish()
 	if err != nil {
 		return err
 	}
-	card := adapt.Card{Name: "local:" + name, Base: c.Base, Collection: c.Collection, Program: version(), Seed: c.Seed}
-	files, err := train.Pack(result.Model, base.tokenizer, base.encoder.Info().Matryoshka, card.Markdown(result), base.extra)
+	files, err := base.Pack(name, c.Collection, version(), c.Seed, result)
 	if err != nil {
 		return err
 	}
@@ -156,49 +160,6 @@ func (t trained) print(out *output) {
 	fmt.Fprintf(out, "%d held-out pairs of %d documents that the first training did not see; %d documents and %d pairs in all, %.1f s.\n",
 		after.Pairs, t.Held, t.Documents, t.Pairs, t.Seconds)
 	fmt.Fprintf(out, "%s is installed in %s. The collection %s keeps its model until a migration:\n\n  %s\n", t.Model, t.Directory, line(t.Collection, 100), t.NextSteps)
-}
-
-// base is the table to begin with.
-type base struct {
-	encoder   *static.Encoder
-	tokenizer []byte
-	extra     map[string]any // for the new model's config.json
-}
-
-// openBase opens it.
-func openBase(name, models string) (b base, err error) {
-	asBlend := func(c blend.Config) map[string]any { return map[string]any{blend.ConfigName: c} }
-	if api.Builtin(name) && name != api.ModelHash {
-		if name == api.ModelBlend {
-			b.extra = asBlend(blend.Config{Lexical: blend.DefaultLexical, Dimension: hash.DefaultDimension})
-		}
-		if b.tokenizer, err = builtin.Tokenizer(); err != nil {
-			return b, err
-		}
-		b.encoder, err = builtin.OpenStatic(builtin.Options{})
-		return b, err
-	}
-	local, ok := strings.CutPrefix(name, "local:")
-	if !ok || !modelName.MatchString(local) {
-		return b, usageError{fmt.Errorf("--base %q: give builtin:blend, builtin:static, or local:NAME of a static model", name)}
-	}
-	dir := filepath.Join(models, local)
-	c, blended, err := blend.ReadConfig(dir)
-	if err != nil {
-		return b, err
-	}
-	if blended {
-		b.extra = asBlend(c)
-	}
-	// Rows of other models are not what is averaged for unknown words, and their
-	// vectors may be of any length: the layout of Model2Vec, normalized, is kept.
-	if b.encoder, err = static.Open(dir, static.Options{Name: name}); err != nil {
-		return b, fmt.Errorf("--base %s: %w", name, err)
-	}
-	if b.tokenizer, err = os.ReadFile(filepath.Join(dir, "tokenizer.json")); err != nil {
-		return b, errors.Join(fmt.Errorf("--base %s: %w", name, err), b.encoder.Close())
-	}
-	return b, nil
 }
 
 // readDocuments reads a collection's texts.
