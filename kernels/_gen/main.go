@@ -73,7 +73,7 @@ func generate() ([]file, error) {
 		{"f32", "map", f32Maps, f32MapsNEON},
 		{"i8", "dot", i8Dots, i8NEON},
 		{"codes", "dot", codeDots, codesNEON},
-		{"beam", "insert", beamInsert, nil},
+		{"beam", "insert", beamInserts, nil},
 		{"gemm", "sgemm", gemmF32, gemmNEON},
 		{"gemm", "igemm", gemmI8, nil},
 		{"gemm", "pack", gemmPack, nil},

@@ -4,6 +4,116 @@
 
 #include "textflag.h"
 
+// func insertAVX2(items *uint64, places int, limit int, keys *uint32, ids *uint32, n int) (first int)
+// Requires: AVX, AVX2, BMI, CMOV, POPCNT
+TEXT ·insertAVX2(SB), NOSPLIT, $0-56
+	MOVQ     items+0(FP), AX
+	MOVQ     keys+24(FP), CX
+	MOVQ     ids+32(FP), DX
+	MOVQ     n+40(FP), BX
+	MOVQ     places+8(FP), SI
+	LEAQ     -32(AX)(SI*8), DI
+	MOVQ     limit+16(FP), R8
+	LEAQ     -4(AX)(R8*8), R8
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQQ Y1, Y1, Y1
+	VPSLLQ   $0x3f, Y1, Y1
+	MOVL     (R8), R9
+
+batch:
+	// Those of the next 8 keys that lie below the last one
+	CMPQ         BX, $0x08
+	JL           tail
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      (CX), Y2
+	VPMAXUD      Y2, Y3, Y3
+	VPCMPEQD     Y2, Y3, Y3
+	VMOVMSKPS    Y3, R10
+	XORL         $0xff, R10
+	JZ           next
+
+item:
+	TZCNTL       R10, R11
+	LEAL         -1(R10), R12
+	ANDL         R12, R10
+	MOVL         (CX)(R11*4), R12
+	CMPL         R12, R9
+	JAE          inserted
+	MOVL         (DX)(R11*4), R9
+	SHLQ         $0x20, R12
+	LEAQ         (R12)(R9*2), R12
+	VMOVQ        R12, X2
+	VPBROADCASTQ X2, Y2
+	VPXOR        Y1, Y2, Y3
+	MOVQ         DI, R9
+
+places:
+	VMOVDQU   (R9), Y4
+	VPXOR     Y1, Y4, Y5
+	VPCMPGTQ  Y5, Y3, Y5
+	CMPQ      R9, AX
+	JEQ       start
+	VMOVDQU   -8(R9), Y6
+	VPXOR     Y1, Y6, Y7
+	VPCMPGTQ  Y3, Y7, Y7
+	VPBLENDVB Y7, Y6, Y2, Y6
+	VPBLENDVB Y5, Y4, Y6, Y6
+	VMOVDQU   Y6, (R9)
+	CMPQ      R12, -8(R9)
+	JAE       placed
+	SUBQ      $0x20, R9
+	JMP       places
+
+start:
+	VPERMQ    $0x90, Y4, Y6
+	VPBLENDD  $0x03, Y0, Y6, Y6
+	VPXOR     Y1, Y6, Y7
+	VPCMPGTQ  Y3, Y7, Y7
+	VPBLENDVB Y7, Y6, Y2, Y2
+	VPBLENDVB Y5, Y4, Y2, Y2
+	VMOVDQU   Y2, (R9)
+
+placed:
+	VMOVMSKPD Y5, R11
+	POPCNTL   R11, R11
+	SUBQ      AX, R9
+	SHRQ      $0x03, R9
+	ADDQ      R9, R11
+	CMPQ      R11, SI
+	CMOVQLT   R11, SI
+	MOVL      (R8), R9
+
+inserted:
+	TESTL R10, R10
+	JNZ   item
+
+next:
+	ADDQ $0x20, CX
+	ADDQ $0x20, DX
+	SUBQ $0x08, BX
+	JG   batch
+	JMP  done
+
+tail:
+	// Fewer than 8 are left: they are compared one by one
+	XORL R10, R10
+	MOVQ BX, R11
+
+one:
+	DECQ  R11
+	CMPL  (CX)(R11*4), R9
+	ADCL  R10, R10
+	TESTQ R11, R11
+	JNZ   one
+	TESTL R10, R10
+	JNZ   item
+
+done:
+	MOVQ SI, first+48(FP)
+	VZEROUPPER
+	RET
+
 // func insertAVX512(items *uint64, places int, limit int, keys *uint32, ids *uint32, n int) (first int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI, CMOV, POPCNT
 TEXT ·insertAVX512(SB), NOSPLIT, $0-56

@@ -4,6 +4,11 @@
 
 package beam
 
+// insertAVX2 is insertAVX512 by AVX2.
+//
+//go:noescape
+func insertAVX2(items *uint64, places int, limit int, keys *uint32, ids *uint32, n int) (first int)
+
 // insertAVX512 inserts what lies below the last of limit items, of places, a positive multiple of 8; n is positive. It returns the lowest place of an item inserted, or places.
 //
 //go:noescape
