@@ -23,6 +23,8 @@ type Collection struct {
 	asked  atomic.Int64            // when a query came last, in nanoseconds since 1970
 	bridge atomic.Pointer[carrier] // of the migration under way; nil: none was asked for
 	scales scales
+	recent recent                // of the queries by text
+	trial  atomic.Pointer[trial] // of the migration under way; nil: both generations are asked nothing
 }
 
 // manifestTag is a strong entity tag: another manifest has another one.

@@ -41,6 +41,7 @@ type Groups struct {
 	// Bridge and Threshold are as those of an Answer.
 	Bridge    compat.Fingerprint
 	Threshold *Translated
+	Canary    bool // as that of an Answer
 }
 
 // maxGroupHits is how many points one search for groups asks for at most.
@@ -50,8 +51,12 @@ const maxGroupHits = 1 << 16
 // points outside of those it has, until there are enough, and then fills each
 // that has too few points by a search of its own.
 func (c *Collection) QueryGroups(ctx context.Context, q GroupQuery) (groups Groups, err error) {
+	c.noteAsked(q.Query)
+	if groups, ok := c.canaryGroups(ctx, q); ok {
+		return groups, nil
+	}
 	for range generationChanges {
-		groups, err = c.queryGroups(ctx, c.serving(), q)
+		groups, err = c.queryGroups(ctx, c.serving(), 0, q)
 		if !errors.Is(err, index.ErrSpace) || ctx.Err() != nil {
 			break
 		}
@@ -59,8 +64,9 @@ func (c *Collection) QueryGroups(ctx context.Context, q GroupQuery) (groups Grou
 	return groups, err
 }
 
-// queryGroups answers one query in the generation that serves.
-func (c *Collection) queryGroups(ctx context.Context, g *generation, q GroupQuery) (Groups, error) {
+// queryGroups answers one query in a generation. number is that of a standby;
+// 0: g serves.
+func (c *Collection) queryGroups(ctx context.Context, g *generation, number uint64, q GroupQuery) (Groups, error) {
 	vector, tokens, err := c.queryVector(ctx, g, q.Query)
 	if err != nil {
 		return Groups{}, err
@@ -69,12 +75,12 @@ func (c *Collection) queryGroups(ctx context.Context, g *generation, q GroupQuer
 	if q.ScoreThreshold, groups.Threshold, err = c.threshold(ctx, q.Query, vector.Fingerprint()); err != nil {
 		return Groups{}, err
 	}
-	s := groupSearch{c: c, q: q, vector: vector, found: map[string]*Group{}}
+	s := groupSearch{c: c, number: number, q: q, vector: vector, found: map[string]*Group{}}
 	if err := s.find(ctx); err != nil {
 		return Groups{}, err
 	}
 	groups.Plan = s.plan
-	if made := c.now().ofSpace(vector.Fingerprint()); made != nil {
+	if made := c.now().ofSpace(vector.Fingerprint()); made != nil && number == 0 {
 		groups.ETag = *made.etag.Load()
 	}
 	for _, g := range s.groups {
@@ -93,6 +99,7 @@ func (c *Collection) queryGroups(ctx context.Context, g *generation, q GroupQuer
 // groupSearch is one query for groups under way.
 type groupSearch struct {
 	c        *Collection
+	number   uint64 // of the generation that is searched; 0: the one of the vector
 	q        GroupQuery
 	vector   compat.Searchable
 	plan     index.Plan
@@ -222,6 +229,7 @@ func (s *groupSearch) search(ctx context.Context, limit int, also *filter.Filter
 	search := store.SearchQuery{
 		Limit: limit, Ef: s.q.Ef, Exact: s.q.Exact, Filter: filter.All(s.q.Filter, also),
 		ScoreThreshold: s.q.ScoreThreshold, Rescoring: s.q.Rescoring, WithVector: s.q.WithVector,
+		Generation: s.number,
 	}
 	if s.q.ID != nil {
 		search.Exclude = []store.ID{*s.q.ID}

@@ -42,6 +42,9 @@ type migration struct {
 	mu     sync.Mutex
 	record migrate.Migration
 
+	id   uint64 // as record has it
+	live *live
+
 	judged []evaluate.Judged
 	// run is nil while nothing runs; guarded by step, which whoever runs does
 	// not take.
@@ -72,7 +75,11 @@ func (ms *migrations) open(ctx context.Context, c *Collection) error {
 			return err
 		}
 	}
-	m := &migration{owner: ms, c: c, record: record}
+	kept, err := readLive(record.Live)
+	if err != nil {
+		return fmt.Errorf("migration %d of %q: live queries: %w", record.ID, c.Name(), err)
+	}
+	m := &migration{owner: ms, c: c, record: record, id: record.ID, live: newLive(kept)}
 	if m.judged, err = readJudged(record.Wish); err != nil {
 		return fmt.Errorf("migration %d of %q: %w", record.ID, c.Name(), err)
 	}
@@ -84,6 +91,7 @@ func (ms *migrations) open(ctx context.Context, c *Collection) error {
 	ms.mu.Unlock()
 	m.step.Lock()
 	defer m.step.Unlock()
+	m.set(record) // queries see from here on what it asks of them
 	m.startLocked()
 	return nil
 }
@@ -98,6 +106,7 @@ func (ms *migrations) forget(name string) {
 		m.step.Lock()
 		defer m.step.Unlock()
 		m.stopLocked()
+		m.c.trial.Store(nil)
 	}
 }
 
@@ -161,8 +170,12 @@ func (ms *migrations) of(c *Collection) *migration {
 // get is the record of this moment.
 func (m *migration) get() migrate.Migration {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.record.Clone()
+	record := m.record.Clone()
+	m.mu.Unlock()
+	if counted, err := m.live.json(); err == nil {
+		record.Live = counted
+	}
+	return record
 }
 
 // set replaces the record.
@@ -170,6 +183,7 @@ func (m *migration) set(record migrate.Migration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.record = record
+	m.publishLocked()
 }
 
 // stored is a record as the store keeps it.
@@ -180,6 +194,10 @@ func storedRecord(m migrate.Migration) (store.Record, error) {
 
 // Keep implements migrate.Keeper.
 func (m *migration) Keep(ctx context.Context, record migrate.Migration) error {
+	var err error
+	if record.Live, err = m.live.json(); err != nil {
+		return err
+	}
 	r, err := storedRecord(record)
 	if err != nil {
 		return err
@@ -386,8 +404,14 @@ func (m *migration) startLocked() {
 	done := m.done
 	m.owner.group.Go(func() {
 		defer close(done)
-		defer stop()
+		var comparing sync.WaitGroup
+		comparing.Go(func() { m.compareLive(ctx) })
 		m.work(ctx)
+		stop()
+		comparing.Wait()
+		if err := m.keepLive(context.WithoutCancel(ctx), true); err != nil && !errors.Is(err, store.ErrNotFound) {
+			m.owner.service.logger.Warn("what live queries have shown could not be kept", "collection", m.c.Name(), "migration", m.id, "error", err)
+		}
 	})
 }
 

@@ -276,10 +276,18 @@ func (e *evaluation) latency(old, anew []float64) {
 	e.gate("latency", passed, fmt.Sprintf("p99 of searches %.2f ms, %.2f ms before", l.NewP99, l.OldP99), fmt.Sprintf("at most %g times, or %g ms", gateLatency, gateLatencyMS))
 }
 
-// queries are the judged ones, or the beginnings of sampled documents.
+// Where the queries of an evaluation come from, as the report says it.
+const (
+	sampleJudged    = "judged queries"
+	sampleLive      = "live queries"
+	sampleDocuments = "sampled documents"
+)
+
+// queries are the judged ones, or those that people asked lately, or the
+// beginnings of sampled documents.
 func (e *evaluation) queries(ctx context.Context) (queries []compare.Query, warnings []evaluate.Warning, err error) {
 	if len(e.m.judged) > 0 {
-		e.report.Sample = "judged queries"
+		e.report.Sample = sampleJudged
 		check := evaluate.NewCheck(e.m.judged)
 		for _, q := range e.m.judged {
 			queries = append(queries, compare.Query{ID: q.ID, Text: q.Text})
@@ -287,7 +295,14 @@ func (e *evaluation) queries(ctx context.Context) (queries []compare.Query, warn
 		err = e.c.each(ctx, func(d store.Stored) { check.Document(d.ID.String(), d.Text) })
 		return queries, check.Warnings(), err
 	}
-	e.report.Sample = "sampled documents"
+	if texts := e.c.recent.sample(); len(texts) >= liveLeast {
+		e.report.Sample = sampleLive
+		for i, text := range texts {
+			queries = append(queries, compare.Query{ID: fmt.Sprintf("live-%d", i+1), Text: text})
+		}
+		return queries, nil, nil
+	}
+	e.report.Sample = sampleDocuments
 	n, err := e.c.stored.Count(ctx, nil)
 	if err != nil {
 		return nil, nil, err
@@ -313,7 +328,10 @@ func (e *evaluation) both(ctx context.Context, q compare.Query) (run compare.Que
 		return run, 0, 0, err
 	}
 	run.New, anew, err = e.one(ctx, e.anew, q.Text)
-	if len(e.m.judged) == 0 {
+	switch e.report.Sample {
+	case sampleLive:
+		run.Text = "" // the report is kept, and what people ask is not
+	case sampleDocuments:
 		// The document that the query was taken from is found by any model, with
 		// a score that no query of people's has.
 		own := func(h compare.Hit) bool { return h.ID == q.ID }

@@ -21,6 +21,8 @@ type MigrationWish struct {
 	Auto   bool // cut over when the gates have passed
 	Limits migrate.Limits
 	Judged []evaluate.Judged // judged queries for the evaluation; nil: none
+	Shadow float64           // share of the queries by text that are compared in both generations when these are complete, 0 to 1
+	Canary float64           // share of them that the target answers when it is ready, 0 to 1; not with Auto
 	Bridge *BridgeWish       // nil: texts wait for the cut-over where the encoder can't be run
 }
 
@@ -31,6 +33,12 @@ type MigrationWish struct {
 func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (migrate.Migration, error) {
 	if err := w.Limits.Validate(); err != nil {
 		return migrate.Migration{}, invalid("bad_limits", "/limits", "%v", err)
+	}
+	if err := (LiveWish{Shadow: &w.Shadow, Canary: &w.Canary}).Validate(); err != nil {
+		return migrate.Migration{}, err
+	}
+	if err := notWithAuto(w.Auto, w.Canary); err != nil {
+		return migrate.Migration{}, err
 	}
 	if w.Bridge != nil {
 		if err := w.Bridge.Validate(); err != nil {
@@ -77,6 +85,7 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 	if len(earlier) > 0 {
 		m.record.ID = earlier[0].ID + 1
 	}
+	m.id, m.live = m.record.ID, newLive(liveRecord{Shadow: shadowRecord{Share: w.Shadow}, Canary: canaryRecord{Share: w.Canary}})
 	if m.record.Wish, err = writeJudged(w.Judged); err != nil {
 		return migrate.Migration{}, err
 	}

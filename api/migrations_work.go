@@ -163,6 +163,9 @@ func (m *migration) keepCurrent(ctx context.Context) error {
 			return systemClock{}.Sleep(ctx, keepCurrentAgain)
 		}
 	}
+	if err := m.keepLive(ctx, false); err != nil && ctx.Err() == nil {
+		m.owner.service.logger.Warn("what live queries have shown could not be kept", "collection", m.c.Name(), "error", err)
+	}
 	return systemClock{}.Sleep(ctx, keepCurrentEvery)
 }
 

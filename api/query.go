@@ -32,6 +32,12 @@ type Query struct {
 	// one that answers.
 	ScoreSpace compat.Fingerprint
 	WithVector bool
+	// Serving: the generation that serves answers, and no canary: the caller
+	// knows its space.
+	Serving bool
+	// Sticky decides in place of Text whether a canary takes the query, for
+	// those that are to be answered by one generation; "": Text does.
+	Sticky string
 	// Pointer is where the query stands in the request, for errors.
 	Pointer string
 }
@@ -51,6 +57,10 @@ type Answer struct {
 	Bridge compat.Fingerprint
 	// Threshold says how the query's was translated; nil: it was taken as it is.
 	Threshold *Translated
+	// Canary: the target of a migration answered before the cut-over.
+	Canary bool
+
+	vector compat.Searchable // that was searched with
 }
 
 // generationChanges bounds how often a call begins again because the
@@ -59,9 +69,15 @@ const generationChanges = 8
 
 // Query answers one query. The generation that serves decides which encoder
 // the query goes through, and answers it, also where another one comes to
-// serve meanwhile.
+// serve meanwhile. A canary lets the target of a migration answer a share of the
+// queries: the encoder is the target's then, and so is all of the answer.
 func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
-	c.asked.Store(time.Now().UnixNano())
+	c.noteAsked(q)
+	if a, ok := c.canary(ctx, q); ok {
+		c.shadow(q, a)
+		return a, nil
+	}
+	began := time.Now()
 	for range generationChanges {
 		p := c.now()
 		a, err = c.queryIn(ctx, p, p.serving, q)
@@ -69,7 +85,19 @@ func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
 			break
 		}
 	}
+	if err == nil {
+		c.beside(q, began)
+		c.shadow(q, a)
+	}
 	return a, err
+}
+
+// noteAsked notes that somebody asks, and may remember what.
+func (c *Collection) noteAsked(q Query) {
+	c.asked.Store(time.Now().UnixNano())
+	if q.Text != nil {
+		c.recent.add(*q.Text)
+	}
 }
 
 // queryIn answers one query in a generation.
@@ -97,7 +125,7 @@ func (c *Collection) queryIn(ctx context.Context, p *places, g *generation, q Qu
 	if err != nil {
 		return a, err
 	}
-	a = Answer{Hits: found.Hits, Plan: found.Plan, Tokens: tokens, Generation: found.Generation, Fingerprint: found.Fingerprint, ETag: *g.etag.Load(), Bridge: vector.Bridge(), Threshold: translated}
+	a = Answer{Hits: found.Hits, Plan: found.Plan, Tokens: tokens, Generation: found.Generation, Fingerprint: found.Fingerprint, ETag: *g.etag.Load(), Bridge: vector.Bridge(), Threshold: translated, vector: vector}
 	if other := p.of(found.Generation); other != nil {
 		a.ETag = *other.etag.Load()
 	}

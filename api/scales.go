@@ -20,8 +20,8 @@ type Translated struct {
 	Sampled bool `json:"sampled"`
 }
 
-// scales are the threshold maps that the evaluations of a collection's
-// migrations have made, read when they are first asked for. The zero value is
+// scales are the threshold maps that the evaluations and shadows of a
+// collection's migrations have made, read when they are first asked for. The zero value is
 // ready; it is safe for concurrent use.
 type scales struct {
 	mu      sync.Mutex
@@ -63,12 +63,17 @@ func (s *scales) of(ctx context.Context, c *Collection) ([]scale, error) {
 		var report struct {
 			Old, New   struct{ Fingerprint compat.Fingerprint }
 			Thresholds *compare.ThresholdMap
+			Sample     string
 		}
 		if err := json.Unmarshal(m.Evaluation, &report); err != nil {
 			return nil, fmt.Errorf("evaluation of migration %d of %q: %w", m.ID, c.Name(), err)
 		}
-		if report.Thresholds != nil {
-			maps = append(maps, scale{report.Old.Fingerprint, report.New.Fingerprint, report.Thresholds})
+		kept, err := readLive(m.Live)
+		if err != nil {
+			return nil, fmt.Errorf("live queries of migration %d of %q: %w", m.ID, c.Name(), err)
+		}
+		if t := thresholdOf(report.Thresholds, report.Sample, kept.Shadow.Thresholds); t != nil {
+			maps = append(maps, scale{report.Old.Fingerprint, report.New.Fingerprint, t})
 		}
 	}
 	s.mu.Lock()

@@ -56,6 +56,18 @@ func (c *Collection) Standby() (s Standby, ok bool) {
 	}, true
 }
 
+// Complete reports whether the standby of a number is there and has every
+// document that there is.
+func (c *Collection) Complete(number uint64) bool {
+	g := c.generations.Load().standby
+	if g == nil || g.number != number {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.standby.generation == number && c.state.standby.filled == c.state.live
+}
+
 // Generation is the number of the generation that serves.
 func (c *Collection) Generation() uint64 { return c.serving().number }
 

@@ -44,6 +44,8 @@ type usage struct {
 	Plan   index.Plan `json:"plan,omitempty"`
 	// Bridge: the query was encoded by another model and carried over.
 	Bridge bool `json:"bridge,omitempty"`
+	// Canary: the target of a migration answered before the cut-over.
+	Canary bool `json:"canary,omitempty"`
 	// Thresholds are those that were translated, in the order of the queries.
 	Thresholds []api.Translated `json:"score_thresholds,omitempty"`
 }

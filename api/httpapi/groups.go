@@ -37,6 +37,7 @@ func (s *Server) queryGroups(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
+	q.Serving = pinned(c)
 	found, err := c.collection.QueryGroups(ctx, q.GroupQuery)
 	if err != nil {
 		return answer{}, hint(err, q.Query)
@@ -52,7 +53,9 @@ func (s *Server) queryGroups(ctx context.Context, c *call) (answer, error) {
 		}
 		groups = append(groups, one)
 	}
-	return answer{result: map[string]any{"groups": groups}, usage: usageOf(found.Tokens, found.Plan, found.Bridge, found.Threshold)}, nil
+	use := usageOf(found.Tokens, found.Plan, found.Bridge, found.Threshold)
+	use.Canary = found.Canary
+	return answer{result: map[string]any{"groups": groups}, usage: use}, nil
 }
 
 // decodeGroups reads a query by groups.

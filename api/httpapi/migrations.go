@@ -36,6 +36,8 @@ type migrationRecord struct {
 	Steps      []migrate.Step   `json:"steps"`
 	Gates      json.RawMessage  `json:"gates"`
 	Bridge     json.RawMessage  `json:"bridge"`     // api.BridgeRecord; null where none was asked for
+	Shadow     *api.Shadow      `json:"shadow"`     // null where none was asked for
+	Canary     *api.Canary      `json:"canary"`     // likewise
 	Evaluation json.RawMessage  `json:"evaluation"` // a report; null before the first
 }
 
@@ -53,8 +55,13 @@ func migrationOf(m migrate.Migration, whole bool) migrationRecord {
 	if json.Unmarshal(m.Evaluation, &gates) == nil && len(gates.Gates) > 0 && string(gates.Gates) != "null" {
 		r.Gates = gates.Gates
 	}
+	// What was kept can be read, or the migration would not be open; of one that
+	// has ended the figures are all that is lost.
+	r.Shadow, r.Canary, _ = api.LiveOf(m)
 	if whole {
 		r.Evaluation = m.Evaluation
+	} else if r.Shadow != nil {
+		r.Shadow.Thresholds = nil
 	}
 	return r
 }
@@ -108,6 +115,36 @@ func (s *Server) getMigration(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	return answer{result: migrationOf(m, true)}, nil
+}
+
+// updateMigration changes what one does with live queries.
+func (s *Server) updateMigration(ctx context.Context, c *call) (answer, error) {
+	id, err := migrationID(c)
+	if err != nil {
+		return answer{}, err
+	}
+	var w api.LiveWish
+	err = strictjson.Decode(c.body, func(r *strictjson.Reader) error {
+		return fields(r, map[string]func() error{"shadow": share(r, &w.Shadow), "canary": share(r, &w.Canary)})
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	m, err := s.service.UpdateMigration(ctx, c.collection, id, w)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{result: migrationOf(m, true)}, nil
+}
+
+// share makes the decoder of a share of the live queries.
+func share(r *strictjson.Reader, to **float64) func() error {
+	return optional(r, func() error {
+		x, err := r.Float32()
+		whole := math.Round(float64(x)*1e6) / 1e6
+		*to = &whole
+		return err
+	})
 }
 
 // migrationReport gives one file of the report of a migration.
@@ -196,6 +233,8 @@ func decodeMigration(data []byte) (api.MigrationWish, error) {
 	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
 		decoders := wishDecoders(r, &w.Wish)
 		decoders["auto"] = optional(r, into(&w.Auto, r.Bool))
+		var live api.LiveWish
+		decoders["shadow"], decoders["canary"] = share(r, &live.Shadow), share(r, &live.Canary)
 		decoders["bridge"] = optional(r, func() error {
 			w.Bridge = new(api.BridgeWish)
 			return fields(r, map[string]func() error{
@@ -219,7 +258,14 @@ func decodeMigration(data []byte) (api.MigrationWish, error) {
 				}),
 			})
 		})
-		return fields(r, decoders)
+		err := fields(r, decoders)
+		if live.Shadow != nil {
+			w.Shadow = *live.Shadow
+		}
+		if live.Canary != nil {
+			w.Canary = *live.Canary
+		}
+		return err
 	})
 	return w, err
 }

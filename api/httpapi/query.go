@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/api/strictjson"
@@ -69,16 +70,35 @@ func several(ctx context.Context, c *call, form func(*strictjson.Reader) (query,
 	if wanted > maxBatchHits {
 		return nil, usage{}, malformed("bad_request", "/searches", "the limits of the queries add up to %d; a batch may ask for %d hits", wanted, maxBatchHits)
 	}
+	stick(queries)
 	for try := 1; ; try++ {
 		lists, use, mixed, err := runAll(ctx, c, queries)
 		if !mixed || err != nil || try == maxMixed {
 			return lists, use, err
 		}
+		for i := range queries { // a canary that can't answer them all answers none
+			queries[i].Serving = true
+		}
+	}
+}
+
+// stick lets a canary take all queries of a batch or none: all, where they are
+// texts, by all their words.
+func stick(queries []query) {
+	var all strings.Builder
+	texts := true
+	for _, q := range queries {
+		if texts = texts && q.Text != nil && q.Model == "" && !q.WithVector; texts {
+			fmt.Fprintf(&all, "%d %s", len(*q.Text), *q.Text)
+		}
+	}
+	for i := range queries {
+		queries[i].Sticky, queries[i].Serving = all.String(), !texts
 	}
 }
 
 // maxMixed bounds how often a batch is asked again because a cut-over came in
-// the middle of it: its answers are of one space.
+// the middle of it, or a canary failed: its answers are of one space.
 const maxMixed = 4
 
 // runAll runs queries one after the other; mixed says that not one generation
@@ -99,6 +119,7 @@ func runAll(ctx context.Context, c *call, queries []query) (lists [][]record, to
 		total.Tokens += use.Tokens
 		total.Plan = use.Plan
 		total.Bridge = total.Bridge || use.Bridge
+		total.Canary = total.Canary || use.Canary
 		total.Thresholds = append(total.Thresholds, use.Thresholds...)
 	}
 	return lists, total, mixed, nil
@@ -115,6 +136,7 @@ func run(ctx context.Context, c *call, q query) ([]record, usage, error) {
 			return nil, usage{}, err
 		}
 	}
+	q.Serving = q.Serving || pinned(c)
 	found, err := c.collection.Query(ctx, q.Query)
 	if err != nil {
 		return nil, usage{}, hint(err, q.Query)
@@ -126,7 +148,16 @@ func run(ctx context.Context, c *call, q query) ([]record, usage, error) {
 		r.Score = &h.Score
 		hits = append(hits, r)
 	}
-	return hits, usageOf(found.Tokens, found.Plan, found.Bridge, found.Threshold), nil
+	use := usageOf(found.Tokens, found.Plan, found.Bridge, found.Threshold)
+	use.Canary = found.Canary
+	return hits, use, nil
+}
+
+// pinned reports whether the request names the space or the manifest that it
+// wants, which is the serving one: the preconditions have seen to that.
+func pinned(c *call) bool {
+	tag := c.request.Header.Get("If-Match")
+	return c.request.Header.Get(headerFingerprint) != "" || tag != "" && tag != "*"
 }
 
 // usageOf says how one query was answered.

@@ -230,6 +230,9 @@ func (w *writer) agreement(r Report) {
 	}
 	w.line("\n### The most changed queries")
 	for _, c := range a.MostChanged {
+		if c.Text == "" {
+			c.Text = "its text is not kept"
+		}
 		w.line("\nQuery %s: %s (overlap %.2f, rank-biased overlap %.2f)\n", code(c.ID), plain(c.Text), c.Overlap, c.RBO)
 		w.sides(c)
 	}
@@ -273,6 +276,9 @@ func (w *writer) thresholds(r Report) {
 	}
 	w.table(rows...)
 	if k := r.Kept; k != nil {
+		if k.Whole > 0 {
+			w.line("\nOn other queries of this kind expect the worst of nine thresholds to be off by %.1f %% of the hits.", 100*k.Whole)
+		}
 		w.line("\nA map made of one half of these queries was off by %.1f %% of the hits on the other half (the worst of nine thresholds, mean of %d random halves; %.1f %% at worst).", 100*k.Worst, k.Splits, 100*k.Greatest)
 	}
 }

@@ -88,10 +88,12 @@ type Migration struct {
 	StartedAt  time.Time       `json:"started_at"`
 	EndedAt    *time.Time      `json:"ended_at"`
 	Steps      []Step          `json:"steps"`
-	// Wish, Bridge and Evaluation are the caller's: what was asked for, what
-	// carries queries over meanwhile, and what was measured.
+	// Wish, Bridge, Live and Evaluation are the caller's: what was asked for,
+	// what carries queries over meanwhile, what both generations did with live
+	// queries, and what was measured.
 	Wish       json.RawMessage `json:"wish,omitempty"`
 	Bridge     json.RawMessage `json:"bridge,omitempty"`
+	Live       json.RawMessage `json:"live,omitempty"`
 	Evaluation json.RawMessage `json:"evaluation,omitempty"`
 }
 

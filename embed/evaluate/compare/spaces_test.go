@@ -12,6 +12,7 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/embed/builtin"
 	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/evaluate/compare"
 	"github.com/vecino-db/vecino/embed/hash"
@@ -93,14 +94,20 @@ func TestSpaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	blended, err := builtin.OpenBlend()
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := rank(t, lexical, c, 100)
 	for name, test := range map[string]struct {
 		to                 embed.Encoder
 		leastOverlap, most float64
 		better             bool
+		half, whole        float64 // that thresholds of real queries are off by, at most
 	}{
-		"hash 512 to 1024":      {broader, 0.7, 0.85, true},
-		"hash 512 to Model2Vec": {model, 0.1, 0.25, false},
+		"hash 512 to 1024":      {broader, 0.7, 0.85, true, 0.04, 0.02},
+		"hash 512 to blend":     {blended, 0.4, 0.7, true, 0.06, 0.03},
+		"hash 512 to Model2Vec": {model, 0.1, 0.25, false, 0.12, 0.05},
 	} {
 		queries := side(c, before, rank(t, test.to, c, 100))
 		a, err := compare.Agree(queries, compare.Options{})
@@ -131,7 +138,11 @@ func TestSpaces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: thresholds of one half of the %d queries are off by %.3f on the other (worst of nine, mean of %d splits; greatest %.3f)", name, kept.Queries, kept.Worst, kept.Splits, kept.Greatest)
+		t.Logf("%s: thresholds of one half of the %d queries are off by %.3f on the other (worst of nine, mean of %d splits; greatest %.3f; mean of nine %.3f), of all by %.3f",
+			name, kept.Queries, kept.Worst, kept.Splits, kept.Greatest, kept.Mean, kept.Whole)
+		if kept.Worst > test.half || kept.Whole > test.whole || kept.Mean > kept.Worst {
+			t.Errorf("%s: thresholds are off by more than %.3f and %.3f: %+v", name, test.half, test.whole, kept)
+		}
 	}
 }
 

@@ -79,9 +79,7 @@ func MapThresholds(queries []Query, o ThresholdOptions) (*ThresholdMap, error) {
 		return nil, fmt.Errorf("%w: %d scores, and %d are the least: sample more queries", ErrThresholds, least, minScores)
 	}
 	m := &ThresholdMap{old: o.Old, new: o.New, depth: o.Depth, queries: len(queries)}
-	for i := range maxQuantiles {
-		share := float64(i) / (maxQuantiles - 1)
-		q := Quantile{Share: share, Old: at(before, share), New: at(after, share)}
+	for _, q := range smoothed(quantiles(before, after), len(queries)) {
 		if last := len(m.quantiles) - 1; last >= 0 && m.quantiles[last].Old == q.Old {
 			// A threshold of this score lets all hits of this score pass.
 			m.quantiles[last] = q
@@ -96,6 +94,63 @@ func MapThresholds(queries []Query, o ThresholdOptions) (*ThresholdMap, error) {
 		m.quantiles[i].Old, m.quantiles[i].New = m.turn(m.old, m.quantiles[i].Old), m.turn(m.new, m.quantiles[i].New)
 	}
 	return m, nil
+}
+
+// quantiles are the sampled ones at equal steps, nearest first; a greater score
+// is nearer.
+func quantiles(before, after []float64) []Quantile {
+	out := make([]Quantile, maxQuantiles)
+	for i := range out {
+		share := float64(i) / (maxQuantiles - 1)
+		out[i] = Quantile{Share: share, Old: at(before, share), New: at(after, share)}
+	}
+	return out
+}
+
+// smoothed draws for each quantile a line through those around it (least
+// squares), up to a share of n^(-1/3) of the hits to either side for n queries,
+// and less towards the ends, which stay as they are. A quantile jumps by the luck
+// of few queries, and the line averages that out; what is curved is kept, because
+// the stretch shrinks with more queries. Where one score is that of many hits,
+// nothing is drawn: a threshold passes all of them or none. The map stays
+// monotone.
+func smoothed(q []Quantile, n int) []Quantile {
+	out := slices.Clone(q)
+	reach := int(math.Pow(float64(n), -1.0/3) * float64(len(q)-1))
+	for i := range q {
+		k := min(reach, i, len(q)-1-i)
+		if around := q[i-k : i+k+1]; k > 0 && distinct(around) {
+			out[i].New = line(around, q[i].Old)
+		}
+	}
+	for i := 1; i < len(out); i++ {
+		out[i].New = min(out[i].New, out[i-1].New)
+	}
+	return out
+}
+
+// distinct reports whether no two quantiles have one score.
+func distinct(q []Quantile) bool {
+	for i := 1; i < len(q); i++ {
+		if q[i].Old == q[i-1].Old || q[i].New == q[i-1].New {
+			return false
+		}
+	}
+	return true
+}
+
+// line is the least squares line of new scores over old ones, at x.
+func line(q []Quantile, x float64) float64 {
+	var meanOld, meanNew, square, product float64
+	for _, p := range q {
+		meanOld += p.Old / float64(len(q))
+		meanNew += p.New / float64(len(q))
+	}
+	for _, p := range q {
+		square += (p.Old - meanOld) * (p.Old - meanOld)
+		product += (p.Old - meanOld) * (p.New - meanNew)
+	}
+	return meanNew + product/square*(x-meanOld)
 }
 
 // scores are those of all queries' first hits, nearest first, turned so that a
@@ -253,21 +308,27 @@ func (m *ThresholdMap) Check(queries []Query) (ThresholdCheck, error) {
 }
 
 // Kept says how well maps of halves of a sample keep the share of passing hits
-// of the other halves. A map of the whole sample keeps it better.
+// of the other halves, and what that lets one expect of a map of the whole.
 type Kept struct {
 	Queries int `json:"queries"`
 	Splits  int `json:"splits"`
 	// Worst is the greatest difference of the shares of a split, as its mean
-	// over the splits, and Greatest that of the worst split, 0 to 1.
+	// over the splits, and Greatest that of the worst split, 0 to 1. Mean is the
+	// mean difference of all thresholds and splits.
 	Worst    float64 `json:"worst"`
 	Greatest float64 `json:"greatest"`
+	Mean     float64 `json:"mean"`
+	// Whole is what to expect of the worst threshold of a map of the whole
+	// sample over all queries of its kind: maps of resamples, drawn with
+	// replacement (Efron 1979), against the sample.
+	Whole float64 `json:"whole"`
 }
 
 // splits is how often a sample is parted.
 const splits = 20
 
 // CrossCheck parts the sample in halves at random, 20 times, makes a map of one
-// half and checks it on the other. Errors are those of MapThresholds: either
+// half and checks it on the other; and resamples the whole as often. Errors are those of MapThresholds: either
 // half must do for a map.
 func CrossCheck(queries []Query, o ThresholdOptions, seed uint64) (Kept, error) {
 	out := Kept{Queries: len(queries), Splits: splits}
@@ -284,7 +345,23 @@ func CrossCheck(queries []Query, o ThresholdOptions, seed uint64) (Kept, error) 
 			return Kept{}, err
 		}
 		out.Worst += check.Worst / splits
+		out.Mean += check.Mean / splits
 		out.Greatest = max(out.Greatest, check.Worst)
+	}
+	resample := make([]Query, len(queries))
+	for range splits {
+		for i := range resample {
+			resample[i] = queries[rng.IntN(len(queries))]
+		}
+		m, err := MapThresholds(resample, o)
+		if err != nil {
+			return Kept{}, err
+		}
+		check, err := m.Check(queries)
+		if err != nil {
+			return Kept{}, err
+		}
+		out.Whole += check.Worst / splits
 	}
 	return out, nil
 }

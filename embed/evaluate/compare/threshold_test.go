@@ -167,3 +167,51 @@ func TestMapRefuses(t *testing.T) {
 		t.Errorf("no number gives %g", got)
 	}
 }
+
+// TestSmoothedMapIsNearer: of few queries whose scores are alike within a query,
+// as they are, the smoothed map is off by less than the quantiles themselves,
+// and it is as monotone.
+func TestSmoothedMapIsNearer(t *testing.T) {
+	const n, rounds = 100, 40
+	drawn := func(rng *rand.Rand, n int) []Query {
+		queries := make([]Query, n)
+		for i := range queries {
+			level := rng.NormFloat64()
+			other := 0.8*level + 0.6*rng.NormFloat64()
+			for range 10 {
+				s := rng.NormFloat64()
+				queries[i].Old, queries[i].New = append(queries[i].Old, Hit{Score: level + s}), append(queries[i].New, Hit{Score: math.Atan((2*other + s) / 4)})
+			}
+		}
+		return queries
+	}
+	plain, smooth := 0.0, 0.0
+	for seed := range uint64(rounds) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		few, many := drawn(rng, n), drawn(rng, 10*n)
+		m, err := MapThresholds(few, ThresholdOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := *m
+		raw.quantiles = quantiles(scores(few, 10, compat.MetricCosine, false), scores(few, 10, compat.MetricCosine, true))
+		for i, q := range m.quantiles {
+			if i > 0 && (q.New > m.quantiles[i-1].New || q.Old >= m.quantiles[i-1].Old) {
+				t.Fatalf("seed %d: quantile %d is out of order: %+v", seed, i, q)
+			}
+		}
+		a, err := raw.Check(many)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := m.Check(many)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, smooth = plain+a.Worst/rounds, smooth+b.Worst/rounds
+	}
+	t.Logf("off by %.4f, smoothed by %.4f", plain, smooth)
+	if smooth > 0.95*plain {
+		t.Errorf("the quantiles are off by %.4f, and smoothed by %.4f", plain, smooth)
+	}
+}
