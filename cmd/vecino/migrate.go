@@ -24,6 +24,7 @@ type migrateCmd struct {
 	Plan     migratePlanCmd     `cmd:"" help:"Say what a migration would mean and take; nothing changes."`
 	Start    migrateStartCmd    `cmd:"" help:"Start one."`
 	Status   migrateStatusCmd   `cmd:"" help:"Say how far one is."`
+	Set      migrateSetCmd      `cmd:"" help:"Change what share of the live queries it compares (shadow) or lets the new generation answer (canary)."`
 	Pause    migratePauseCmd    `cmd:"" help:"Stop the backfill until it is resumed."`
 	Resume   migrateResumeCmd   `cmd:"" help:"Go on."`
 	Evaluate migrateEvaluateCmd `cmd:"" help:"Measure the gates again, with judged queries if there are any."`
@@ -111,6 +112,8 @@ type migrationState struct {
 	To                                     int `json:"to_generation"`
 	Auto                                   bool
 	Progress                               migrate.Progress
+	Shadow                                 *shadowState
+	Canary                                 *canaryState
 	Gates                                  []struct {
 		Name, Measured, Wanted string
 		Passed, Decides        bool
@@ -249,16 +252,18 @@ func printChanges(out *output, changes []compat.Change) {
 type migrateStartCmd struct {
 	connection
 	target
-	Collection      string  `short:"c" required:"" help:"Collection." placeholder:"NAME"`
-	Auto            bool    `help:"Cut over when the gates have passed, or stop and say which have not."`
-	Qrels           string  `help:"File of judged queries, an object a line." placeholder:"FILE"`
-	TokensPerSecond int     `help:"Encode no more than this." placeholder:"N"`
-	Share           float64 `help:"Share of the time that the backfill works, above 0 to 1." placeholder:"X"`
-	Batch           int     `help:"Documents that are encoded together; 64 when left out." placeholder:"N"`
-	Bridge          bool    `help:"Where the collection's own model is lost: carry texts over from the new one until the cut-over."`
-	BridgeRecall    float64 `help:"Least recall@10 of the bridge on held-out documents, above 0 to 1; 0.7 if left out." placeholder:"X"`
-	Detach          bool    `help:"Don't wait."`
-	JSON            bool    `help:"Print JSON."`
+	Collection      string     `short:"c" required:"" help:"Collection." placeholder:"NAME"`
+	Auto            bool       `help:"Cut over when the gates have passed, or stop and say which have not."`
+	Qrels           string     `help:"File of judged queries, an object a line." placeholder:"FILE"`
+	TokensPerSecond int        `help:"Encode no more than this." placeholder:"N"`
+	Share           float64    `help:"Share of the time that the backfill works, above 0 to 1." placeholder:"X"`
+	Batch           int        `help:"Documents that are encoded together; 64 when left out." placeholder:"N"`
+	Bridge          bool       `help:"Where the collection's own model is lost: carry texts over from the new one until the cut-over."`
+	Shadow          queryShare `help:"Share of the live queries by text that are compared in both generations when the new one is ready: 10% or 0.1." placeholder:"SHARE"`
+	Canary          queryShare `help:"Share of the live queries by text that the new generation answers when it is ready, before the cut-over: 5% or 0.05. Not with --auto." placeholder:"SHARE"`
+	BridgeRecall    float64    `help:"Least recall@10 of the bridge on held-out documents, above 0 to 1; 0.7 if left out." placeholder:"X"`
+	Detach          bool       `help:"Don't wait."`
+	JSON            bool       `help:"Print JSON."`
 }
 
 // Help teaches.
@@ -268,10 +273,17 @@ func (migrateStartCmd) Help() string {
   vecino migrate start -c notes --model local:potion --auto --qrels judged.jsonl
   vecino migrate start -c notes --encoding int8
   vecino migrate start -c notes --model local:potion --bridge
+  vecino migrate start -c notes --model local:potion --shadow 10% --canary 5%
 
 Queries and writes go on. It waits until the new generation is ready, has failed
 or, with --auto, serves; Ctrl-C ends the waiting, not the migration. With --data
-it has to be waited for: the next start of a server goes on with what is left.`
+it has to be waited for: the next start of a server goes on with what is left.
+
+--shadow puts a share of the live queries to both generations, behind the answer,
+and counts how much they agree and how long they take. --canary lets the new
+generation answer a share before the cut-over: the same text always goes to the
+same generation, and what fails there is answered by the old one. Watch both by
+migrate status, change them by migrate set; the cut-over ends the canary.`
 }
 
 // Run starts, and waits.
@@ -291,6 +303,12 @@ func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
 		limits["batch"] = c.Batch
 	}
 	wish["auto"], wish["limits"] = c.Auto, limits
+	if c.Shadow > 0 {
+		wish["shadow"] = c.Shadow
+	}
+	if c.Canary > 0 {
+		wish["canary"] = c.Canary
+	}
 	if c.BridgeRecall > 0 {
 		wish["bridge"] = map[string]any{"recall": c.BridgeRecall}
 	} else if c.Bridge {

@@ -91,6 +91,7 @@ func showMigration(ctx context.Context, out *output, r *remote, name, id string,
 	if len(rows) > 0 {
 		out.Table(table.Row{"gate", "", "measured", "wanted"}, rows)
 	}
+	showLive(out, got)
 	if next := nexts[got.State]; next != "" {
 		fmt.Fprintf(out, "Next: vecino migrate %s -c %s\n", next, name)
 	}

@@ -69,3 +69,51 @@ func TestMigrateCommands(t *testing.T) {
 	command(0, "migrate start --ef 300")
 	command(1, "migrate abort")
 }
+
+// TestMigrateLive: shares are given at the start and changed, a canary of all
+// queries answers one, and the status shows it.
+func TestMigrateLive(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	var lines strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&lines, "{\"id\":%d,\"text\":\"harbour %d with ferry %d and storm %d\"}\n", i, i, i*7, i*13)
+	}
+	texts := filepath.Join(filepath.Dir(data), "texts.jsonl")
+	if err := os.WriteFile(texts, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := func(want int, words ...string) string {
+		t.Helper()
+		var out, errs strings.Builder
+		args := append(words, "-c", "notes", "--data", data)
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != want {
+			t.Fatalf("%v: exit %d, want %d\n%s%s", args, code, want, out.String(), errs.String())
+		}
+		return out.String() + errs.String()
+	}
+	start := []string{"migrate", "start", "--model", "builtin:hash", "--dimensions", "128"}
+	command(0, "ingest", "--model", "builtin:hash", texts)
+	for _, bad := range []string{"110%", "-1", "x", "5 percent"} {
+		if said := command(2, append(start, "--canary="+bad)...); !strings.Contains(said, "10% or 0.1") {
+			t.Errorf("--canary %s: %s", bad, said)
+		}
+	}
+	command(1, append(start, "--canary", "5%", "--auto")...)
+	if s := command(0, append(start, "--canary", "5%", "--shadow", "0.25")...); !strings.Contains(s, "25 % of the queries: 0 compared") || !strings.Contains(s, "5 % of the queries: 0 answered") {
+		t.Errorf("started: %s", s)
+	}
+	command(2, "migrate", "set")
+	if s := command(0, "migrate", "set", "--canary", "100%", "--shadow", "0"); !strings.Contains(s, "100 % of the queries") || strings.Contains(s, "compared") {
+		t.Errorf("set: %s", s)
+	}
+	command(0, "query", "harbour 3 with ferry 21")
+	if s := command(0, "migrate", "status"); !strings.Contains(s, "1 answered, 0 failed") || strings.Contains(s, "new -") {
+		t.Errorf("status: %s", s)
+	}
+	var got struct{ Canary struct{ Queries int } }
+	if err := json.Unmarshal([]byte(command(0, "migrate", "status", "--json")), &got); err != nil || got.Canary.Queries != 1 {
+		t.Errorf("as JSON: %+v %v", got, err)
+	}
+	command(0, "migrate", "abort")
+	command(1, "migrate", "set", "--canary", "5%")
+}
