@@ -18,8 +18,8 @@ const (
 	// are as many as may be: what is there then was asked among the last 20,000
 	// or so, the newer the likelier.
 	liveKept = 0.1
-	// liveLeast is the number of live queries from which on they are a better
-	// sample than sentences of documents, which are another kind of text.
+	// liveLeast is the number of different live queries from which on they are a
+	// better sample than sentences of documents, which are another kind of text.
 	liveLeast = 100
 )
 
@@ -49,13 +49,16 @@ func (r *recent) add(text string) {
 	r.texts[rand.IntN(len(r.texts))] = text
 }
 
-// sample is what is remembered, in random order.
-func (r *recent) sample() []string {
+// sample is what is remembered, in random order, each as often as it was asked,
+// and how many different texts these are.
+func (r *recent) sample() (texts []string, different int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	texts := make([]string, len(r.texts))
+	texts = make([]string, len(r.texts))
+	seen := make(map[string]struct{}, len(texts))
 	for i, at := range rand.Perm(len(r.texts)) {
 		texts[i] = r.texts[at]
+		seen[texts[i]] = struct{}{}
 	}
-	return texts
+	return texts, len(seen)
 }

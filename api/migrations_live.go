@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -228,13 +229,15 @@ func (l *latencies) quantile(n int, q float64) *float64 {
 // live is a migration's part of live queries.
 type live struct {
 	waiting chan shadowed // for the shadow
+	seed    maphash.Seed  // of texts
 
 	mu     sync.Mutex
 	record liveRecord
 	// pairs are the scores of a sample of the compared queries, without their
 	// texts, for a threshold map; mapped of them made the last one.
 	pairs   []compare.Query
-	seen    int // queries that pairs is a sample of
+	seen    int                 // queries that pairs is a sample of
+	texts   map[uint64]struct{} // hashes of some of their texts, liveLeast at most
 	mapped  int
 	changed bool // since the record was kept
 	kept    time.Time
@@ -244,7 +247,7 @@ type live struct {
 const shadowWaits = 64
 
 func newLive(r liveRecord) *live {
-	return &live{waiting: make(chan shadowed, shadowWaits), record: r}
+	return &live{waiting: make(chan shadowed, shadowWaits), record: r, seed: maphash.MakeSeed(), texts: map[uint64]struct{}{}}
 }
 
 // json is the record as it is kept; nil: there is nothing.
@@ -272,9 +275,13 @@ func (l *live) shares() (shadow, canary float64) {
 	return l.record.Shadow.Share, l.record.Canary.Share
 }
 
-// remember takes the scores of a compared query into the sample; l.mu is held.
-func (l *live) rememberLocked(pair compare.Query) {
+// rememberLocked takes the scores of a compared query into the sample; l.mu is
+// held.
+func (l *live) rememberLocked(text string, pair compare.Query) {
 	l.seen++
+	if len(l.texts) < liveLeast {
+		l.texts[maphash.String(l.seed, text)] = struct{}{}
+	}
 	if len(l.pairs) < liveQueries {
 		l.pairs = append(l.pairs, pair)
 	} else if at := rand.IntN(l.seen); at < len(l.pairs) {
@@ -291,7 +298,7 @@ func (l *live) remap(o compare.ThresholdOptions) bool {
 	if t := l.record.Shadow.Thresholds; l.mapped == 0 && t != nil {
 		least = max(least, t.Queries())
 	}
-	due := l.seen >= least
+	due := l.seen >= least && len(l.texts) >= liveLeast
 	seen := l.seen
 	l.mu.Unlock()
 	if !due {

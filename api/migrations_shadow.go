@@ -102,7 +102,7 @@ func (m *migration) compareOne(ctx context.Context, q shadowed) {
 	r.Old.add(took[0])
 	r.New.add(took[1])
 	if q.filter == nil { // a threshold is set for what is near, not for what a filter leaves
-		l.rememberLocked(scoresOnly(pair))
+		l.rememberLocked(q.text, scoresOnly(pair))
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vecino-db/vecino/api/report"
 	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/evaluate/compare"
@@ -149,8 +151,8 @@ func TestLiveQueriesEvaluate(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("boat ", 1000)
-	for i := range 120 {
-		text := fmt.Sprintf("zanzibar %d storm", i)
+	for i := range 180 { // 120 different ones
+		text := fmt.Sprintf("zanzibar %d storm", i%120)
 		for _, q := range []Query{{Text: &text, Limit: 3}, {Text: &long, Limit: 1}} {
 			if _, err := c.Query(t.Context(), q); err != nil {
 				t.Fatal(err)
@@ -163,11 +165,30 @@ func TestLiveQueriesEvaluate(t *testing.T) {
 	}
 	m = await(t, s, c, m.ID, migrate.Ready)
 	record := string(m.Evaluation)
-	if !strings.Contains(record, `"sample":"live queries"`) || !strings.Contains(record, `"queries":120,"k":10`) {
+	if !strings.Contains(record, `"sample":"live queries"`) || !strings.Contains(record, `"queries":180,"k":10`) {
 		t.Errorf("the evaluation: %.2000s", record)
 	}
 	if strings.Contains(record, "zanzibar") {
 		t.Error("the record keeps what people asked")
+	}
+	var r report.Report
+	if err := json.Unmarshal(m.Evaluation, &r); err != nil || r.Latency.Queries != 120 {
+		t.Errorf("what was asked twice was run twice: %+v, %v", r.Latency, err)
+	}
+
+	// One text, however often, is no sample.
+	one := "always the same"
+	c.recent.mu.Lock()
+	for i := range c.recent.texts {
+		c.recent.texts[i] = one
+	}
+	c.recent.mu.Unlock()
+	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventEvaluate, StepOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	m = await(t, s, c, m.ID, migrate.Ready)
+	if !strings.Contains(string(m.Evaluation), `"sample":"sampled documents"`) {
+		t.Error("one text makes a sample of live queries")
 	}
 }
 
@@ -179,9 +200,9 @@ func TestRecentIsBounded(t *testing.T) {
 		r.add(fmt.Sprint(i))
 	}
 	r.add(strings.Repeat("x", liveBytes+1))
-	texts := r.sample()
-	if len(texts) != liveQueries {
-		t.Fatalf("%d texts", len(texts))
+	texts, different := r.sample()
+	if len(texts) != liveQueries || different != liveQueries {
+		t.Fatalf("%d texts, %d different ones", len(texts), different)
 	}
 	newer := 0
 	for _, text := range texts {

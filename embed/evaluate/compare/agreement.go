@@ -19,7 +19,8 @@ type Hit struct {
 }
 
 // Query is one query with the rankings of both runs, best first. For recall
-// and thresholds they should go 100 deep.
+// and thresholds they should go 100 deep. One that was asked several times may
+// stand there as often, under the same id.
 type Query struct {
 	ID   string `json:"id"`
 	Text string `json:"text"`
@@ -128,7 +129,13 @@ func Agree(queries []Query, o Options) (Agreement, error) {
 		out.Tau = &tau
 	}
 	slices.SortStableFunc(changed, func(a, b Changed) int { return cmp.Or(cmp.Compare(a.RBO, b.RBO), cmp.Compare(a.Overlap, b.Overlap)) })
-	out.MostChanged = slices.Clone(changed[:min(o.MostChanged, len(changed))])
+	taken := map[string]bool{}
+	for _, c := range changed {
+		if len(out.MostChanged) < o.MostChanged && !taken[c.ID] {
+			taken[c.ID] = true
+			out.MostChanged = append(out.MostChanged, c)
+		}
+	}
 	for i := range out.MostChanged {
 		c := &out.MostChanged[i]
 		c.Text = evaluate.Snippet(c.Text, snippetLength)

@@ -204,3 +204,15 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// TestAskedTwice: a query that was asked twice counts twice, and is shown once.
+func TestAskedTwice(t *testing.T) {
+	far, near := Query{ID: "far", Old: []Hit{{ID: "a"}}, New: []Hit{{ID: "b"}}}, Query{ID: "near", Old: []Hit{{ID: "a"}}, New: []Hit{{ID: "a"}}}
+	a, err := Agree([]Query{far, far, far, near}, Options{MostChanged: 3})
+	if err != nil || a.Queries != 4 || a.Overlap != 0.25 || a.SameFirst != 1 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if len(a.MostChanged) != 2 || a.MostChanged[0].ID != "far" || a.MostChanged[1].ID != "near" {
+		t.Errorf("shown: %+v", a.MostChanged)
+	}
+}
