@@ -40,7 +40,7 @@ type migrateSetCmd struct {
 func (migrateSetCmd) Help() string {
 	return `Examples:
   vecino migrate set -c notes --canary 20%
-  vecino migrate set -c notes --canary 0 --shadow 1
+  vecino migrate set -c notes --canary 0 --shadow 100%
 
 What is left out stays. The canary is out while the migration is ready, and the
 shadow compares while both generations are complete: ready, rollback_window,
