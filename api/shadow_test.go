@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -217,5 +218,38 @@ func TestRecentIsBounded(t *testing.T) {
 	// Of those there at half the time exp(-1) are left.
 	if share := float64(newer) / liveQueries; share < 0.55 || share > 0.72 {
 		t.Errorf("%.2f are of the newer half", share)
+	}
+}
+
+// TestLatencies: quantiles are those of the times, within 5 %, and what is kept
+// is read back as it was.
+func TestLatencies(t *testing.T) {
+	const seed = 3
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var l latencies
+	times := make([]float64, 5000)
+	for i := range times {
+		times[i] = math.Exp(2*rng.NormFloat64()) + 0.02 // milliseconds
+		l.add(time.Duration(times[i] * float64(time.Millisecond)))
+	}
+	slices.Sort(times)
+	data, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back latencies
+	if err := json.Unmarshal(data, &back); err != nil || back != l {
+		t.Errorf("read back: %v", err)
+	}
+	got := back.timing()
+	for name, pair := range map[string][2]float64{"p50": {*got.P50, times[2499]}, "p99": {*got.P99, times[4949]}} {
+		if math.Abs(pair[0]/pair[1]-1) > 0.05 {
+			t.Errorf("seed %d: %s is %g, and the times say %g", seed, name, pair[0], pair[1])
+		}
+	}
+	l.add(0)
+	l.add(time.Hour)
+	if n := l.timing().Queries; n != 5002 {
+		t.Errorf("%d times", n)
 	}
 }

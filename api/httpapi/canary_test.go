@@ -103,3 +103,30 @@ func TestCanary(t *testing.T) {
 func noteQuery(i int) string {
 	return fmt.Sprintf(`{"query":{"text":"harbour %d with ferry %d and storm %d"},"limit":3}`, i, i*7, i*13)
 }
+
+// TestCanaryFallsBack: a text that the target can't encode is answered by the
+// serving generation, and with it the whole batch that it stands in.
+func TestCanaryFallsBack(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.fill("c")
+	serving := s.must(200, "GET", "/collections/c/manifest", nil).header.Get(headerFingerprint)
+	s.must(201, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:static"},"canary":1}`)
+	path := "/collections/c/migrations/1"
+	s.reaches(path, "ready")
+	english, other := `{"query":{"text":"bread and yeast"},"limit":2}`, `{"query":{"text":"漢字"},"limit":2}`
+	r := s.must(200, "POST", "/collections/c/points/query", english)
+	if r.at(t, "usage", "canary") != true || r.header.Get(headerFingerprint) == serving {
+		t.Fatalf("the target does not answer: %s", r.body)
+	}
+	alone := s.must(200, "POST", "/collections/c/points/query", other)
+	for name, r := range map[string]reply{
+		"alone": alone, "in a batch": s.must(200, "POST", "/collections/c/points/query/batch", `{"searches":[`+english+`,`+other+`,`+english+`]}`),
+	} {
+		if r.header.Get(headerFingerprint) != serving || r.at(t, "usage").(map[string]any)["canary"] != nil {
+			t.Errorf("%s: canary in %s", name, r.body)
+		}
+	}
+	if r := s.must(200, "GET", path, nil); r.at(t, "result", "canary", "failed") != 2.0 || r.at(t, "result", "state") != "ready" {
+		t.Errorf("the figures: %v", r.at(t, "result", "canary"))
+	}
+}
