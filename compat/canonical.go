@@ -85,7 +85,9 @@ func schemaField(f field[Manifest]) field[Manifest] {
 // appendRecord appends the fields of t in the order of the table.
 func appendRecord[T any](b []byte, fields []field[T], t *T) []byte {
 	for _, f := range fields {
-		b = appendField(b, f, t)
+		if f.absent == nil || !f.absent(t) {
+			b = appendField(b, f, t)
+		}
 	}
 	return b
 }
@@ -112,11 +114,16 @@ func appendSized(b []byte, value func([]byte) []byte) []byte {
 }
 
 // decodeRecord reads the fields of t: each of the table once, in its order,
-// and nothing after the last.
+// and nothing after the last. One that may be left out is there only with a
+// value.
 func decodeRecord[T any](data []byte, fields []field[T], t *T) error {
 	r := reader{data}
 	for i, f := range fields {
+		before := r
 		if len(r.rest) == 0 {
+			if f.absent != nil {
+				continue
+			}
 			return corrupt("the field %s is missing", f.name)
 		}
 		name, err := r.bytes("a field's name")
@@ -124,6 +131,10 @@ func decodeRecord[T any](data []byte, fields []field[T], t *T) error {
 			return err
 		}
 		if string(name) != f.name {
+			if f.absent != nil {
+				r = before
+				continue
+			}
 			return misplaced(fields, i, string(name))
 		}
 		k, err := r.byte("a field's kind")
@@ -139,6 +150,9 @@ func decodeRecord[T any](data []byte, fields []field[T], t *T) error {
 		}
 		if err := f.decode(value, t); err != nil {
 			return fmt.Errorf("field %s: %w", f.name, err)
+		}
+		if f.absent != nil && f.absent(t) {
+			return corrupt("the field %s is there and empty", f.name)
 		}
 	}
 	if len(r.rest) == 0 {

@@ -46,6 +46,12 @@ func drawManifest(t *rapid.T) Manifest {
 			Recall: rapid.Float64().Draw(t, "recall"), At: drawTime(t),
 		}
 	}
+	if rapid.Bool().Draw(t, "has adoption") {
+		m.Evidence.Adoption = &Adoption{
+			From: Fingerprint(drawDigest(t)), Points: rapid.Int().Draw(t, "points"), Texts: rapid.Int().Draw(t, "texts"),
+			LeastCosine: rapid.Float64().Draw(t, "least"), MeanCosine: rapid.Float64().Draw(t, "mean"), At: drawTime(t),
+		}
+	}
 	return m
 }
 
@@ -139,6 +145,11 @@ func TestEveryPartIsEncoded(t *testing.T) {
 			return reflect.ValueOf(m.Evidence.Recall).Elem().Field(i)
 		}
 	}
+	for i := range reflect.TypeFor[Adoption]().NumField() {
+		parts["adoption "+reflect.TypeFor[Adoption]().Field(i).Name] = func(m *Manifest) reflect.Value {
+			return reflect.ValueOf(m.Evidence.Adoption).Elem().Field(i)
+		}
+	}
 	delete(parts, "schema") // no other schema is there to encode
 	for name, at := range parts {
 		m := sample()
@@ -217,6 +228,8 @@ func TestUnmarshalRefuses(t *testing.T) {
 		return strings.Replace(good, old, new, 1)
 	}
 	m := sample()
+	adoption := string(appendSized(nil, func(b []byte) []byte { return appendRecord(b, adoptionFields, m.Evidence.Adoption) }))
+	adopted := rawField("evidence.adoption", 'l', adoption)
 	recall := string(appendSized(nil, func(b []byte) []byte { return appendRecord(b, recallFields, m.Evidence.Recall) }))
 	for name, c := range map[string]struct {
 		data string
@@ -244,6 +257,11 @@ func TestUnmarshalRefuses(t *testing.T) {
 			replace(rawField("evidence.recall", 'l', recall), rawField("evidence.recall", 'l', recall+recall)),
 			ErrCorrupt, "more than once",
 		},
+		"an empty adoption":    {replace(adopted, rawField("evidence.adoption", 'l', "")), ErrCorrupt, "there and empty"},
+		"adopted twice":        {replace(adopted, adopted+adopted), ErrCorrupt, "twice or out of order"},
+		"adopted too early":    {replace(metric, adopted+metric), ErrCorrupt, "metric is missing before evidence.adoption"},
+		"cut at the adoption":  {good[:strings.Index(good, adopted)], ErrCorrupt, "provenance.model is missing"},
+		"unknown for adoption": {replace(adopted, rawField("mood", 't', "good")), ErrUnknownField, "mood"},
 		"labels unsorted": {
 			replace("\x05\x00\x00\x00stage\x04\x00\x00\x00test\x04\x00\x00\x00team\x06\x00\x00\x00search", "\x04\x00\x00\x00team\x06\x00\x00\x00search\x05\x00\x00\x00stage\x04\x00\x00\x00test"),
 			ErrCorrupt, "ascending",
@@ -360,6 +378,7 @@ func TestGolden(t *testing.T) {
 	if got, want := m.Space.StoredFingerprint().String(), goldenStoredFingerprint; got != want {
 		t.Errorf("the stored fingerprint of the sample is %s, was %s", got, want)
 	}
+	m.Evidence.Adoption = nil
 	golden, err := os.ReadFile("testdata/manifest-schema1.hex")
 	if err != nil {
 		t.Fatal(err)
@@ -374,6 +393,9 @@ func TestGolden(t *testing.T) {
 	var read Manifest
 	if err := read.UnmarshalBinary(want); err != nil || !reflect.DeepEqual(read, m) {
 		t.Errorf("the golden reads as %+v, %v", read, err)
+	}
+	if bytes.Contains(want, []byte("adoption")) {
+		t.Error("the golden is of a manifest without an adoption, as the first programs wrote it")
 	}
 	if !bytes.Contains(want, []byte("\x06\x00\x00\x00metrict\x06\x00\x00\x00cosine")) {
 		t.Error("the metric is not written as the package's comment draws it")

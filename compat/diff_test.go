@@ -58,6 +58,7 @@ var verdicts = map[string]Verdict{
 	"evidence.probes":       VerdictSame,
 	"evidence.model_card":   VerdictSame,
 	"evidence.recall":       VerdictSame,
+	"evidence.adoption":     VerdictSame,
 	"provenance.model":      VerdictSame,
 	"provenance.source":     VerdictSame,
 	"provenance.program":    VerdictSame,

@@ -93,6 +93,10 @@
 //	'l'  list      u32 len, record, repeated; an optional
 //	               record is a list of none or one
 //
+// One field is left out where it has no value, because it came after manifests
+// had been written without it: evidence.adoption. A program that is older than
+// it refuses a manifest that has it (ErrUnknownField), and reads all others.
+//
 // So the field metric = "dot" of a manifest is these 18 bytes:
 //
 //	06 00 00 00  6d 65 74 72 69 63  74  03 00 00 00  64 6f 74

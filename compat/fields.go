@@ -17,6 +17,9 @@ type field[T any] struct {
 	decode func(v []byte, t *T) error
 	// show is the value for people, on one line.
 	show func(t *T) string
+	// absent reports whether the field is left out of the encoding, because it
+	// came after manifests had been written without it; nil: it never is.
+	absent func(t *T) bool
 }
 
 // spaceFields are the fields of a Space in the order of the encoding. Their
@@ -57,6 +60,10 @@ var manifestFields = concat(
 		list("evidence.probes", always(VerdictSame), probeFields, func(m *Manifest) *[]Probe { return &m.Evidence.Probes }),
 		text("evidence.model_card", always(VerdictSame), func(m *Manifest) *string { return &m.Evidence.ModelCard }),
 		optional("evidence.recall", always(VerdictSame), recallFields, func(m *Manifest) **MeasuredRecall { return &m.Evidence.Recall }),
+		leftOut(
+			optional("evidence.adoption", always(VerdictSame), adoptionFields, func(m *Manifest) **Adoption { return &m.Evidence.Adoption }),
+			func(m *Manifest) bool { return m.Evidence.Adoption == nil },
+		),
 		text("provenance.model", always(VerdictSame), func(m *Manifest) *string { return &m.Provenance.Model }),
 		text("provenance.source", always(VerdictSame), func(m *Manifest) *string { return &m.Provenance.Source }),
 		text("provenance.program", always(VerdictSame), func(m *Manifest) *string { return &m.Provenance.Program }),
@@ -84,18 +91,38 @@ var recallFields = []field[MeasuredRecall]{
 	moment("at", nil, func(r *MeasuredRecall) *time.Time { return &r.At }),
 }
 
+// adoptionFields are the fields of an Adoption.
+var adoptionFields = []field[Adoption]{
+	digest("from", nil, func(a *Adoption) *Digest { return (*Digest)(&a.From) }),
+	integer("points", nil, func(a *Adoption) *int { return &a.Points }),
+	integer("texts", nil, func(a *Adoption) *int { return &a.Texts }),
+	float("least_cosine", nil, func(a *Adoption) *float64 { return &a.LeastCosine }),
+	float("mean_cosine", nil, func(a *Adoption) *float64 { return &a.MeanCosine }),
+	moment("at", nil, func(a *Adoption) *time.Time { return &a.At }),
+}
+
+// leftOut is a field that is not written where it is absent.
+func leftOut[T any](f field[T], absent func(t *T) bool) field[T] {
+	f.absent = absent
+	return f
+}
+
 // within makes the fields of a part P of T fields of T.
 func within[T, P any](prefix string, fields []field[P], at func(*T) *P) []field[T] {
 	lifted := make([]field[T], 0, len(fields))
 	for _, f := range fields {
-		lifted = append(lifted, field[T]{
+		whole := field[T]{
 			name:   prefix + f.name,
 			kind:   f.kind,
 			rule:   f.rule,
 			encode: func(b []byte, t *T) []byte { return f.encode(b, at(t)) },
 			decode: func(v []byte, t *T) error { return f.decode(v, at(t)) },
 			show:   func(t *T) string { return f.show(at(t)) },
-		})
+		}
+		if f.absent != nil {
+			whole.absent = func(t *T) bool { return f.absent(at(t)) }
+		}
+		lifted = append(lifted, whole)
 	}
 	return lifted
 }

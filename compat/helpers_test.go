@@ -28,6 +28,7 @@ func sample() Manifest {
 			},
 			ModelCard: "A card.",
 			Recall:    &MeasuredRecall{K: 10, Ef: 64, Queries: 100, Recall: 0.97, At: time.Date(2025, 3, 1, 12, 0, 0, 5, time.UTC)},
+			Adoption:  &Adoption{From: Fingerprint{7}, Points: 1000, Texts: 200, LeastCosine: 0.9995, MeanCosine: 0.99975, At: time.Date(2025, 3, 1, 13, 0, 0, 0, time.UTC)},
 		},
 		Provenance: Provenance{
 			Model: "local:sample", Source: "/models/sample", Program: "0.1.0",
@@ -74,6 +75,10 @@ func alter(t *testing.T, v reflect.Value) {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(v.Interface().(time.Time).Add(time.Nanosecond)))
+	case v.Type() == reflect.TypeFor[Fingerprint]():
+		f := v.Interface().(Fingerprint)
+		f[31]++
+		v.Set(reflect.ValueOf(f))
 	case v.Type() == reflect.TypeFor[Digest]():
 		d := v.Interface().(Digest)
 		d[31]++

@@ -166,11 +166,26 @@ type MeasuredRecall struct {
 	At      time.Time `json:"at"`
 }
 
+// Adoption is the outcome of the comparison by which vectors that clients had
+// brought without saying of which model were found to be of one: texts of the
+// collection, drawn at random and embedded again, against the stored vectors.
+type Adoption struct {
+	From        Fingerprint `json:"from"`         // of the space that they were in before
+	Points      int         `json:"points"`       // that there were
+	Texts       int         `json:"texts"`        // that were compared
+	LeastCosine float64     `json:"least_cosine"` // of a stored vector and the new one
+	MeanCosine  float64     `json:"mean_cosine"`
+	At          time.Time   `json:"at"`
+}
+
 // Evidence is what was observed of a generation. It decides nothing by itself.
 type Evidence struct {
 	Probes    []Probe         `json:"probes,omitempty"`
 	ModelCard string          `json:"model_card,omitempty"` // summary and licence
 	Recall    *MeasuredRecall `json:"recall,omitempty"`
+	// Adoption is how raw vectors came to be the model's; nil: they were its
+	// from the beginning, or there is no model.
+	Adoption *Adoption `json:"adoption,omitempty"`
 }
 
 // Provenance says where a generation comes from: labels for people, none of

@@ -95,18 +95,39 @@ func compareRows(old, anew []float32) (cosine float64, detail string) {
 	case len(old) != len(anew):
 		return math.NaN(), fmt.Sprintf("the dimension was %d and is %d", len(old), len(anew))
 	}
+	l := Compare(old, anew)
+	switch {
+	case !l.Direction():
+		return l.Cosine, fmt.Sprintf("the cosine to the stored vector is %.6f, below %g", l.Cosine, MinProbeCosine)
+	case !l.Length():
+		return l.Cosine, fmt.Sprintf("the length was %g and is %g", l.Stored, l.Anew)
+	}
+	return l.Cosine, ""
+}
+
+// Likeness is what a stored vector and a new one of the same text have in
+// common. They are the same encoder's where Direction and Length hold.
+type Likeness struct {
+	Cosine       float64 // NaN where one of them has no direction
+	Stored, Anew float64 // their lengths
+}
+
+// Compare compares two vectors of equal dimension.
+func Compare(stored, anew []float32) Likeness {
 	var dot float64
-	for i, x := range old {
+	for i, x := range stored {
 		dot += float64(x) * float64(anew[i])
 	}
-	oldNorm, newNorm := math.Sqrt(sumSquares(old)), math.Sqrt(sumSquares(anew))
-	cosine = dot / (oldNorm * newNorm)
-	// Written so that NaN fails.
-	if !(cosine >= MinProbeCosine) {
-		return cosine, fmt.Sprintf("the cosine to the stored vector is %.6f, below %g", cosine, MinProbeCosine)
-	}
-	if !(max(oldNorm, newNorm) <= MaxProbeLength*min(oldNorm, newNorm)) {
-		return cosine, fmt.Sprintf("the length was %g and is %g", oldNorm, newNorm)
-	}
-	return cosine, ""
+	l := Likeness{Stored: math.Sqrt(sumSquares(stored)), Anew: math.Sqrt(sumSquares(anew))}
+	l.Cosine = min(dot/(l.Stored*l.Anew), 1) // the last bit of a rounding is no likeness
+	return l
+}
+
+// Direction reports whether they point the same way, as two runs of one encoder
+// do. No direction is none.
+func (l Likeness) Direction() bool { return l.Cosine >= MinProbeCosine }
+
+// Length reports whether they are of one length, as two runs of one encoder are.
+func (l Likeness) Length() bool {
+	return max(l.Stored, l.Anew) <= MaxProbeLength*min(l.Stored, l.Anew)
 }

@@ -205,6 +205,19 @@ func (c *checker) evidence(e *Evidence, dimension int) {
 		c.between("evidence.recall.ef", r.Ef, 0, math.MaxInt32)
 		c.between("evidence.recall.queries", r.Queries, 1, math.MaxInt32)
 	}
+	if a := e.Adoption; a != nil {
+		if a.From.IsZero() {
+			c.add("evidence.adoption.from", "zero", "the fingerprint of a space")
+		}
+		c.between("evidence.adoption.points", a.Points, 1, math.MaxInt)
+		c.between("evidence.adoption.texts", a.Texts, 1, max(a.Points, 1))
+		if x := a.LeastCosine; !(x >= MinProbeCosine && x <= 1) {
+			c.add("evidence.adoption.least_cosine", strconv.FormatFloat(x, 'g', -1, 64), fmt.Sprintf("%g..1", MinProbeCosine))
+		}
+		if x := a.MeanCosine; !(x >= a.LeastCosine && x <= 1) {
+			c.add("evidence.adoption.mean_cosine", strconv.FormatFloat(x, 'g', -1, 64), "the least cosine..1")
+		}
+	}
 }
 
 func (c *checker) probeVector(field string, row []float32, dimension int) {

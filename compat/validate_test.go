@@ -48,6 +48,12 @@ func TestValidate(t *testing.T) {
 		{"evidence.probes.0.query", func(m *Manifest) { m.Evidence.Probes[0].Query = []float32{0, 0, float32(nan), 0} }, "NaN at component 2"},
 		{"evidence.recall.recall", func(m *Manifest) { m.Evidence.Recall.Recall = 1.5 }, "0..1"},
 		{"evidence.recall.k", func(m *Manifest) { m.Evidence.Recall.K = 0 }, "1.."},
+		{"evidence.adoption.from", func(m *Manifest) { m.Evidence.Adoption.From = Fingerprint{} }, "zero"},
+		{"evidence.adoption.points", func(m *Manifest) { m.Evidence.Adoption.Points, m.Evidence.Adoption.Texts = 0, 1 }, "1.."},
+		{"evidence.adoption.texts", func(m *Manifest) { m.Evidence.Adoption.Texts = 1001 }, "1..1000"},
+		{"evidence.adoption.least_cosine", func(m *Manifest) { m.Evidence.Adoption.LeastCosine = 0.998 }, "0.999..1"},
+		{"evidence.adoption.mean_cosine", func(m *Manifest) { m.Evidence.Adoption.MeanCosine = nan }, "NaN"},
+		{"evidence.adoption.mean_cosine", func(m *Manifest) { m.Evidence.Adoption.MeanCosine = 0.9994 }, "the least cosine..1"},
 		{"provenance.source", func(m *Manifest) { m.Provenance.Source = "\xff" }, "UTF-8"},
 		{"provenance.labels", func(m *Manifest) { m.Provenance.Labels = map[string]string{"\xff": ""} }, "UTF-8"},
 	} {
