@@ -50,6 +50,7 @@ func Run(t *testing.T, e Engine) {
 	t.Run("checkpoint", e.testCheckpoint)
 	t.Run("checkpoint beside writers", e.testCheckpointBesideWriters)
 	t.Run("incremental checkpoint", e.testIncremental)
+	t.Run("resealed", e.testReseal)
 	t.Run("damage", e.testDamage)
 }
 
