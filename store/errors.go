@@ -58,6 +58,9 @@ var (
 	ErrIncomplete = errors.New("generation is incomplete")
 	// ErrMigrating: the collection has a second generation already.
 	ErrMigrating = errors.New("collection is being migrated")
+	// ErrAdopted: the vectors are of a model already, or of another space than
+	// they were compared in.
+	ErrAdopted = errors.New("vectors are not raw any more")
 	// ErrFull: every ordinal of a generation has been handed out.
 	ErrFull = errors.New("collection is full")
 )

@@ -19,6 +19,7 @@ import (
 //	Fill           gives the target vectors of documents that were there before
 //	SwitchTo       the two change places: cut-over, and rollback likewise
 //	Retire         two -> one: the standby and its keys go: commit, and abort
+//	Adopt          one -> one: the same vectors, of another space (adopt.go)
 //
 // Every write from StartStandby to Retire goes to both in its one batch, so
 // which documents a generation lacks is what it has no vector of. That is the
@@ -87,7 +88,10 @@ type transition struct {
 	created *generation // it is new; nil: none
 	// rewritten has another manifest than before; nil: none.
 	rewritten *generation
-	record    Record // of the migration; one without a value is left out
+	// resealed is what rewritten was, where its checkpoint is another one, too,
+	// the chunks of which have been written; nil: it stays.
+	resealed *generation
+	record   Record // of the migration; one without a value is left out
 }
 
 // StartStandby gives the collection a second, empty generation under a
@@ -259,6 +263,9 @@ func (c *Collection) fillStep(batch *pebble.Batch, s transition) error {
 	}
 	if g := s.created; g != nil {
 		errs = append(errs, batch.Set(checkpointKey(c.number, g.number), g.header.encode(), nil))
+	}
+	if g := s.rewritten; s.resealed != nil {
+		errs = append(errs, batch.Set(checkpointKey(c.number, g.number), g.header.encode(), nil), c.removeChunks(batch, s.resealed, g.header))
 	}
 	if g := s.retired; g != nil {
 		// The keys that Open looks at go with the transition. Searches may still read
