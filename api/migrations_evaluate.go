@@ -207,7 +207,7 @@ func (e *evaluation) recall(ctx context.Context) error {
 	if anew.Queries == 0 {
 		return nil
 	}
-	return e.c.stored.SetEvidenceOf(ctx, e.record.To, m.Evidence)
+	return e.c.stored.SetEvidenceOf(ctx, e.record.To, func(have *compat.Evidence) { *have = m.Evidence })
 }
 
 // compare runs queries in both generations.

@@ -283,7 +283,11 @@ func vectorErrors(err error, pointers []string) error {
 // payloadText finds the text of a point that came with its vector, where the
 // manifest says that it lies.
 func payloadText(m compat.Manifest, payload json.RawMessage) (string, bool) {
-	field := m.Provenance.TextField
+	return textIn(m.Provenance.TextField, payload)
+}
+
+// textIn is the text that lies in a field of a payload.
+func textIn(field string, payload json.RawMessage) (string, bool) {
 	if field == "" || len(payload) == 0 {
 		return "", false
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -63,13 +64,16 @@ func (c *Collection) recall(ctx context.Context, w RecallWish, progress func(don
 		Recall: r.Recall, Low: r.Low, High: r.High, K: r.K, Ef: r.Ef, Queries: r.Queries, Vectors: r.Vectors, Seconds: r.Took.Seconds(),
 	}
 	if w.Keep && r.Queries > 0 {
-		m := g.manifest // not of what serves by now; the rest of the evidence stays as it was made
-		m.Evidence.Recall = &r.MeasuredRecall
-		if err := c.stored.SetEvidenceOf(ctx, g.number, m.Evidence); err != nil {
+		// The rest stays: an adoption may have given the generation other evidence.
+		if err := c.stored.SetEvidenceOf(ctx, g.number, func(e *compat.Evidence) { e.Recall = &r.MeasuredRecall }); err != nil {
 			return RecallResult{}, err
 		}
-		tag := manifestTag(m)
-		g.etag.Store(&tag)
+		if now := c.now().of(g.number); now != nil {
+			m := now.manifest
+			m.Evidence.Recall = &r.MeasuredRecall
+			tag := manifestTag(m)
+			now.etag.Store(&tag)
+		}
 		result.Kept = true
 	}
 	return result, nil

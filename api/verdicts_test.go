@@ -88,6 +88,9 @@ func leafCases() []leafCase {
 		{"evidence.recall", func(m *compat.Manifest) {
 			m.Evidence.Recall = &compat.MeasuredRecall{K: 10, Ef: 64, Queries: 100, Recall: 0.9, At: time.Unix(1, 0).UTC()}
 		}, compat.VerdictSame, nil, ""},
+		{"evidence.adoption", func(m *compat.Manifest) {
+			m.Evidence.Adoption = &compat.Adoption{From: compat.Fingerprint{1}, Points: 20, Texts: 10, LeastCosine: 0.9999, MeanCosine: 0.9999, At: time.Unix(1, 0).UTC()}
+		}, compat.VerdictSame, nil, ""},
 		// The same files under another name are the same model.
 		{"provenance.model", func(m *compat.Manifest) { m.Provenance.Model = "local:copy" }, compat.VerdictSame, wishFor("local:copy", nil), ""},
 		{"provenance.source", func(m *compat.Manifest) { m.Provenance.Source = "elsewhere" }, compat.VerdictSame, nil, ""},
@@ -144,8 +147,8 @@ func TestVerdicts(t *testing.T) {
 			t.Errorf("%s is not in the table", change.Field)
 		}
 	}
-	if len(seen) != 29 {
-		t.Errorf("%d leaves in the table, want 29", len(seen))
+	if len(seen) != 30 {
+		t.Errorf("%d leaves in the table, want 30", len(seen))
 	}
 }
 

@@ -42,6 +42,7 @@ type Drawn struct {
 	Docs  []Stored
 	Texts []string // of Docs
 	Of    int      // vectors that there were to draw from, with and without a text
+	Live  int      // documents that there were in all
 	Next  Position // what is written later lies from here on
 }
 
@@ -60,9 +61,9 @@ func (c *Collection) Draw(ctx context.Context, q DrawQuery) (Drawn, error) {
 }
 
 func (c *Collection) draw(ctx context.Context, g *generation, q DrawQuery) (d Drawn, err error) {
-	left, next, snapshot := c.since(g, q.From)
+	left, s, snapshot := c.since(g, q.From)
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	d = Drawn{Of: int(left.GetCardinality()), Next: next}
+	d = Drawn{Of: int(left.GetCardinality()), Live: int(s.live), Next: Position(s.next)}
 	rng := rand.New(rand.NewPCG(q.Seed, 1))
 	seen := 0
 	for len(d.Docs) < q.N && !left.IsEmpty() {
@@ -96,14 +97,14 @@ func (c *Collection) draw(ctx context.Context, g *generation, q DrawQuery) (d Dr
 	return d, nil
 }
 
-// since is the ordinals of a generation from a position on, the position behind
-// them, and the store at that moment.
-func (c *Collection) since(g *generation, from Position) (*roaring.Bitmap, Position, *pebble.Snapshot) {
+// since is the ordinals of a generation from a position on, and the collection
+// at that moment.
+func (c *Collection) since(g *generation, from Position) (*roaring.Bitmap, state, *pebble.Snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ordinals := g.filled.Clone()
 	ordinals.RemoveRange(0, uint64(from))
-	return ordinals, Position(c.state.next), c.store.db.NewSnapshot()
+	return ordinals, c.state, c.store.db.NewSnapshot()
 }
 
 // UnfitError says which stored vectors are none of a space. It wraps what is
@@ -151,8 +152,9 @@ func (c *Collection) fit(ctx context.Context, g *generation, space compat.Space,
 	if err != nil {
 		return 0, fmt.Errorf("collection %q: %w", c.name, err)
 	}
-	_, next, snapshot := c.since(g, from)
+	_, s, snapshot := c.since(g, from)
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	next = Position(s.next)
 	unfit := UnfitError{Collection: c.name}
 	if from > math.MaxUint32 {
 		return next, nil // every ordinal was handed out
@@ -195,22 +197,24 @@ type Adoption struct {
 	// Next of what it drew last.
 	Draw DrawQuery
 	// Prove compares what was drawn of them, while writes wait, and gives the
-	// evidence of the new manifest. An error ends the adoption.
+	// evidence of the new manifest. An error ends the adoption. It calls nothing of
+	// the collection but Manifest, which would wait for itself.
 	Prove func(ctx context.Context, fresh Drawn) (compat.Evidence, error)
 }
 
 // Adopt gives the serving generation the space of the model that made its
 // vectors. Its graph is read again, and writes wait for that; searches under way
-// end in the former space. When it returns an error nothing has changed, except
-// with ErrFailed, when the disk decides. Errors: ErrMigrating, ErrAdopted,
+// end in the former space, and end, which has to be called, waits for them and
+// lets the former graph go. When Adopt returns an error nothing has changed,
+// except with ErrFailed, when the disk decides. Errors: ErrMigrating, ErrAdopted,
 // *UnfitError, *compat.InvalidError, those of Prove, ErrDiskFull, ErrFailed,
 // ErrNotFound, ErrClosed.
-func (c *Collection) Adopt(ctx context.Context, a Adoption) error {
+func (c *Collection) Adopt(ctx context.Context, a Adoption) (end func() error, err error) {
 	if err := c.Settle(ctx); err != nil { // writes would wait for it below
-		return err
+		return nil, err
 	}
 	var former, adopted *generation
-	err := c.change(ctx, func(all *generations, s *transition) (err error) {
+	err = c.change(ctx, func(all *generations, s *transition) (err error) {
 		former = all.serving
 		if err := c.adoptable(all, a); err != nil {
 			return err
@@ -242,10 +246,12 @@ func (c *Collection) Adopt(ctx context.Context, a Adoption) error {
 		if adopted != nil {
 			err = errors.Join(err, adopted.end())
 		}
-		return err
+		return nil, err
 	}
-	former.retire()
-	return former.end()
+	return func() error {
+		former.retire()
+		return former.end()
+	}, nil
 }
 
 // adoptable refuses what can't be adopted as it is.

@@ -41,6 +41,15 @@ func adoption(c *Collection) Adoption {
 	}
 }
 
+// adopt adopts, and waits for the end.
+func adopt(ctx context.Context, c *Collection, a Adoption) error {
+	end, err := c.Adopt(ctx, a)
+	if err != nil {
+		return err
+	}
+	return end()
+}
+
 // chunksOf gives an error unless there are exactly the chunks that the header
 // names, all of them of the generation's space.
 func chunksOf(c *Collection) error {
@@ -92,7 +101,7 @@ func TestAdopt(t *testing.T) {
 			delete(want, 41)
 			sequence := c.Sequence()
 			a := adoption(c)
-			if err := c.Adopt(ctx, a); err != nil {
+			if err := adopt(ctx, c, a); err != nil {
 				t.Fatal(err)
 			}
 			adopted := c.Manifest()
@@ -109,7 +118,7 @@ func TestAdopt(t *testing.T) {
 			if _, err := c.Put(ctx, []Document{documentOf(3, 3)}, old); !errors.Is(err, index.ErrSpace) {
 				t.Errorf("a raw write: %v", err)
 			}
-			if err := c.Adopt(ctx, a); !errors.Is(err, ErrAdopted) {
+			if err := adopt(ctx, c, a); !errors.Is(err, ErrAdopted) {
 				t.Errorf("once more: %v", err)
 			}
 			for round := range 3 {
@@ -140,7 +149,7 @@ func TestAdoptKilled(t *testing.T) {
 	s := open(t, testOptionsFor(t, fs))
 	c := create(t, s, "c", rawManifest(4, compat.EngineHNSW))
 	put(t, c, 1, 0, 50)
-	if err := c.Adopt(t.Context(), adoption(c)); err != nil {
+	if err := adopt(t.Context(), c, adoption(c)); err != nil {
 		t.Fatal(err)
 	}
 	put(t, c, 2, 50, 60)
@@ -195,20 +204,20 @@ func TestAdoptRefuses(t *testing.T) {
 	} {
 		a := adoption(c)
 		want := change(&a)
-		if err := c.Adopt(ctx, a); !errors.Is(err, want) {
+		if err := adopt(ctx, c, a); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 	}
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := c.Adopt(canceled, adoption(c)); !errors.Is(err, context.Canceled) {
+	if err := adopt(canceled, c, adoption(c)); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 	number, err := c.StartStandby(ctx, targetManifest(), Record{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Adopt(ctx, adoption(c)); !errors.Is(err, ErrMigrating) {
+	if err := adopt(ctx, c, adoption(c)); !errors.Is(err, ErrMigrating) {
 		t.Errorf("during a migration: %v", err)
 	}
 	if err := c.Retire(ctx, number, Record{}); err != nil {
@@ -429,5 +438,5 @@ func adoptUnless(ctx context.Context, c *Collection, foreign ID) error {
 	a := adoption(c)
 	a.Draw.From, a.Fitted = first.Next, first.Next
 	a.Prove = func(_ context.Context, fresh Drawn) (compat.Evidence, error) { return compat.Evidence{}, check(fresh) }
-	return c.Adopt(ctx, a)
+	return adopt(ctx, c, a)
 }

@@ -59,7 +59,7 @@ func adoptStep(ctx context.Context, c *Collection, raw compat.Manifest, n int) e
 	if n == adoptAt {
 		a := adoption(c)
 		a.Space = adoptModel().Space
-		return c.Adopt(ctx, a)
+		return adopt(ctx, c, a)
 	}
 	m := raw
 	if n > adoptAt {

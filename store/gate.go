@@ -264,16 +264,17 @@ func (s *Store) sync() *pebble.WriteOptions {
 // changed in place without its graph (Retune). Errors: *compat.InvalidError,
 // ErrNotFound, ErrFailed, ErrClosed.
 func (c *Collection) SetEvidence(ctx context.Context, evidence compat.Evidence) error {
-	return c.setEvidence(ctx, func(all *generations) *generation { return all.serving }, evidence)
+	return c.setEvidence(ctx, func(all *generations) *generation { return all.serving }, func(e *compat.Evidence) { *e = evidence })
 }
 
 // SetEvidenceOf is SetEvidence of the generation of a number: the serving one
-// or the standby. Another is ErrGeneration.
-func (c *Collection) SetEvidenceOf(ctx context.Context, number uint64, evidence compat.Evidence) error {
-	return c.setEvidence(ctx, func(all *generations) *generation { return all.of(number) }, evidence)
+// or the standby. Another is ErrGeneration. set is given the evidence that there
+// is, and nothing else changes it meanwhile.
+func (c *Collection) SetEvidenceOf(ctx context.Context, number uint64, set func(e *compat.Evidence)) error {
+	return c.setEvidence(ctx, func(all *generations) *generation { return all.of(number) }, set)
 }
 
-func (c *Collection) setEvidence(ctx context.Context, choose func(*generations) *generation, evidence compat.Evidence) error {
+func (c *Collection) setEvidence(ctx context.Context, choose func(*generations) *generation, set func(e *compat.Evidence)) error {
 	c.store.catalogMu.Lock()
 	defer c.store.catalogMu.Unlock()
 	if err := c.begin(); err != nil {
@@ -291,7 +292,7 @@ func (c *Collection) setEvidence(ctx context.Context, choose func(*generations) 
 		return fmt.Errorf("collection %q: evidence: %w; ask for the state of the migration", c.name, ErrGeneration)
 	}
 	m := *g.manifest.Load()
-	m.Evidence = evidence
+	set(&m.Evidence)
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("collection %q: evidence: %w", c.name, err)
 	}

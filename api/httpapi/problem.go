@@ -16,6 +16,7 @@ import (
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/api/strictjson"
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -58,6 +59,8 @@ type problem struct {
 	Actual   string          `json:"actual,omitempty"`
 	Changes  []compat.Change `json:"changes,omitempty"`
 	Remedy   string          `json:"remedy,omitempty"`
+	// Adoption is the figures of one that was refused.
+	Adoption *api.AdoptResult `json:"adoption,omitempty"`
 
 	status     int
 	retryAfter time.Duration // 0: nothing is said of it
@@ -138,6 +141,10 @@ func ofService(e *api.Error) problem {
 	if errors.As(e.Err, &mismatch) {
 		p = p.with(mismatch)
 	}
+	var adoption *api.AdoptError
+	if errors.As(e.Err, &adoption) {
+		p.Adoption = &adoption.Result
+	}
 	return p
 }
 
@@ -172,6 +179,10 @@ var sentinels = []struct {
 	{store.ErrPayloadIndex, http.StatusUnprocessableEntity, "bad_payload_index", ""},
 	{store.ErrBatch, http.StatusRequestEntityTooLarge, "batch_too_large", "send fewer points at once"},
 	{store.ErrDiskFull, http.StatusInsufficientStorage, "disk_full", "free some space; nothing was written"},
+	// Vectors of a space that served when the request began.
+	{index.ErrSpace, http.StatusConflict, "another_space", "encode by the collection's model: its manifest says which it is"},
+	{store.ErrAdopted, http.StatusConflict, "already_verified", "look at the manifest"},
+	{store.ErrMigrating, http.StatusConflict, "migration_under_way", "finish it (commit) or abort it first"},
 	{store.ErrFull, http.StatusInsufficientStorage, "collection_full", "begin another collection"},
 	{store.ErrClosed, http.StatusServiceUnavailable, "closing", "the server is stopping; try again when it is back"},
 	{store.ErrFailed, http.StatusServiceUnavailable, "store_failed", "look at the server's log and its disk, then restart it"},

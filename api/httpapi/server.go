@@ -80,7 +80,7 @@ func handlers() map[string]handler {
 		"healthz": (*Server).healthz, "livez": (*Server).healthz, "readyz": (*Server).readyz, "metrics": (*Server).serveMetrics,
 		"listCollections": (*Server).listCollections, "createCollection": (*Server).createCollection, "getCollection": (*Server).getCollection,
 		"deleteCollection": (*Server).deleteCollection, "collectionExists": (*Server).collectionExists,
-		"getManifest": (*Server).getManifest, "diffManifest": (*Server).diffManifest, "getHistory": (*Server).getHistory,
+		"getManifest": (*Server).getManifest, "diffManifest": (*Server).diffManifest, "adoptManifest": (*Server).adoptManifest, "getHistory": (*Server).getHistory,
 		"startMigration": (*Server).startMigration, "listMigrations": (*Server).listMigrations, "getMigration": (*Server).getMigration,
 		"migrationReport": (*Server).migrationReport, "updateMigration": (*Server).updateMigration,
 		"pauseMigration": stepOf(migrate.EventPause), "resumeMigration": stepOf(migrate.EventResume), "evaluateMigration": stepOf(migrate.EventEvaluate),

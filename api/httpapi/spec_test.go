@@ -72,6 +72,7 @@ func TestEveryRouteStandsInTheDocument(t *testing.T) {
 func decoders() map[string]func([]byte) error {
 	return map[string]func([]byte) error{
 		"createCollection":    func(b []byte) error { _, err := decodeWish(b); return err },
+		"adoptManifest":       func(b []byte) error { _, err := decodeAdopt(b); return err },
 		"upsertPoints":        func(b []byte) error { _, err := decodeUpsert(b); return err },
 		"getPoints":           func(b []byte) error { _, err := decodeGet(b); return err },
 		"deletePoints":        func(b []byte) error { _, _, err := decodeDelete(b); return err },
@@ -111,6 +112,14 @@ var samples = []struct {
 	{"createCollection", `{"search":{"ef":0}}`, false},
 	{"createCollection", `{"x":1}`, false},
 	{"createCollection", `{"vectors":{"size":4,"distance":"Manhattan"}}`, false},
+	{"adoptManifest", `{"embedding":{"model":"builtin:hash","dimensions":64,"text_field":"content"},"sample":10000,"dry_run":true}`, true},
+	{"adoptManifest", `{"embedding":{"model":"builtin:hash"},"sample":null,"dry_run":null}`, true},
+	{"adoptManifest", `{}`, false},
+	{"adoptManifest", `{"embedding":null}`, false},
+	{"adoptManifest", `{"embedding":{"dimensions":64}}`, false},
+	{"adoptManifest", `{"embedding":{"model":"builtin:hash"},"sample":0}`, false},
+	{"adoptManifest", `{"embedding":{"model":"builtin:hash"},"sample":10001}`, false},
+	{"adoptManifest", `{"embedding":{"model":"builtin:hash"},"index":{}}`, false},
 	{"upsertPoints", `{"points":[]}`, true},
 	{"upsertPoints", `{"points":[{"id":1,"text":"a","payload":null},{"id":"x","vector":[1,2e3]},{"id":2,"vector":{"text":"a","model":null}}],"shard_key":null}`, true},
 	{"upsertPoints", `{"batch":{"ids":[1,"b"],"vectors":[[1],{"text":"x"}],"payloads":[{},null]}}`, true},
