@@ -17,6 +17,7 @@ type manifestCmd struct {
 	Show    manifestShowCmd    `cmd:"" help:"Show a collection's manifest."`
 	Diff    manifestDiffCmd    `cmd:"" help:"Say what another manifest would mean; nothing changes."`
 	History manifestHistoryCmd `cmd:"" help:"Show every generation that a collection had."`
+	Adopt   manifestAdoptCmd   `cmd:"" help:"Prove which model made a collection's raw vectors, and give it that model."`
 }
 
 // manifestShowCmd shows one.
@@ -70,7 +71,7 @@ func manifestRows(m compat.Manifest) []table.Row {
 	if s.MaxTokens > 0 {
 		limit = strconv.Itoa(s.MaxTokens) + " tokens"
 	}
-	return []table.Row{
+	rows := []table.Row{
 		{"model", model},
 		{"encoder", s.Encoder},
 		{"weights", s.Weights.String()},
@@ -86,4 +87,8 @@ func manifestRows(m compat.Manifest) []table.Row {
 		{"probes", fmt.Sprintf("%d texts", len(m.Evidence.Probes))},
 		{"made", fmt.Sprintf("%s by %s", m.Provenance.CreatedAt.Format("2006-01-02 15:04:05 MST"), m.Provenance.Program)},
 	}
+	if a := m.Evidence.Adoption; a != nil {
+		rows = append(rows, table.Row{"adopted", adoptedBy(*a)})
+	}
+	return rows
 }

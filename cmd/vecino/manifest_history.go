@@ -86,6 +86,9 @@ func (c *manifestHistoryCmd) Run(ctx context.Context, out *output) error {
 				}
 				how = fmt.Sprintf("migration %s, %s: %s, %d of %d gates passed", m.ID, m.Verdict, m.State, passed, len(m.Gates))
 			}
+			if a := g.Manifest.Evidence.Adoption; a != nil {
+				how += "; adopted " + adoptedBy(*a)
+			}
 			model := g.Manifest.Provenance.Model
 			if model == "" {
 				model = "raw vectors"

@@ -96,6 +96,7 @@ type serverError struct {
 	Code       string          `json:"code"`
 	Remedy     string          `json:"remedy"`
 	Changes    []compat.Change `json:"changes"`
+	Adoption   json.RawMessage `json:"adoption"` // figures of one that was refused
 }
 
 // Error is what the server said.
@@ -117,7 +118,11 @@ func (e *serverError) Error() string {
 
 // anotherSpace reports whether spaces would have been mixed.
 func (e *serverError) anotherSpace() bool {
-	return e.status == http.StatusConflict && (e.Code == "another_space" || e.Code == "another_model" || e.Code == "encoder_changed" || compat.Worst(e.Changes) > compat.VerdictTune)
+	switch e.Code {
+	case "another_space", "another_model", "encoder_changed", "adoption_refused", "adoption_unproved":
+		return e.status == http.StatusConflict
+	}
+	return e.status == http.StatusConflict && compat.Worst(e.Changes) > compat.VerdictTune
 }
 
 // temporary reports whether the same request may succeed later.
