@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/compat/migrate"
@@ -426,6 +427,45 @@ func TestAdoptSample(t *testing.T) {
 	w.Sample = 40
 	if r := refusedAdoption(t, s, c, w, "adoption_refused"); r.Sampled != 40 || r.Failed < 5 || r.Failed > 35 || r.WrongShare != nil {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestAdoptRemote: the model behind an endpoint is asked for each text, whatever
+// is known of its name, and its query prompt is told from its documents.
+func TestAdoptRemote(t *testing.T) {
+	data, e := t.TempDir(), newEndpoint(t)
+	s := openRemote(t, data, e, time.Hour)
+	defer func() { shut(t, s) }()
+	texts := ports(30)
+	rows := vectorsOf(t, s, "openai:m", EncoderOptions{}, embed.RoleDocument, texts)
+	queries := vectorsOf(t, s, "openai:m", EncoderOptions{}, embed.RoleQuery, texts)
+	c := rawCollection(t, s, "c", compat.MetricCosine, brought(texts, rows, ""))
+	asked := rawCollection(t, s, "asked", compat.MetricCosine, brought(texts, queries, ""))
+	if r := refusedAdoption(t, s, asked, claim("openai:m", 0), "adoption_refused", `"document_prompt": "query: "`); *r.QueryCosine < 0.9999 {
+		t.Errorf("%+v", r)
+	}
+	var refused *Error
+	e.set(func() { e.salt = "another model altogether " })
+	refusedAdoption(t, s, c, claim("openai:m", 0), "adoption_refused")
+	e.set(func() { e.salt, e.down = "", true })
+	if _, err := s.Adopt(t.Context(), c, claim("openai:m", 0)); !errors.As(err, &refused) || refused.Code != "endpoint_failed" {
+		t.Errorf("while the endpoint is away: %v", err)
+	}
+	e.set(func() { e.down, e.texts = false, nil })
+	if r, err := s.Adopt(t.Context(), c, claim("openai:m", 0)); err != nil || !r.Adopted || r.Sampled != 30 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, text := range texts {
+		if e.sent(text) != 1 {
+			t.Errorf("%q was sent %d times", text, e.sent(text))
+		}
+	}
+	shut(t, s)
+	s = openRemote(t, data, e, time.Hour)
+	c = collectionOf(t, s, "c")
+	waitUntil(t, func() bool { return c.Problem() == nil })
+	if a, err := c.Query(t.Context(), textQuery(texts[4])); err != nil || len(a.Hits) == 0 || a.Hits[0].ID != store.NumID(4) {
+		t.Errorf("after a restart: %+v, %v", a.Hits, err)
 	}
 }
 

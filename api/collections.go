@@ -107,7 +107,7 @@ func (c *Collection) noEncoder(g *generation, problem error) error {
 	}
 	return &Error{
 		Kind: KindInvalid, Code: "no_encoder", Detail: fmt.Sprintf("collection %q holds raw vectors and has no encoder, so it takes no texts", c.Name()),
-		Remedy: `send vectors, or create a collection with {"embedding":{"model":"builtin:blend"}} for texts`,
+		Remedy: `send vectors; or prove which model made those that are there: POST /collections/` + c.Name() + `/manifest/adopt; or create a collection with {"embedding":{"model":"builtin:blend"}} for texts`,
 	}
 }
 

@@ -18,7 +18,8 @@
 //
 // A collection made with vectors alone is unverified: nothing can tell which
 // model its vectors come from, so its space carries a random digest and equals
-// no other, whatever its dimension. Texts can't be searched in it.
+// no other, whatever its dimension. Texts can't be searched in it. It leaves that
+// space by proof alone: Adopt embeds texts of it again, drawn at random.
 //
 // A model behind an endpoint is known by its name alone, so its probes are
 // embedded again at the start and then regularly. While another model answers,

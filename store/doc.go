@@ -50,6 +50,9 @@
 // and the other stands by. Every write goes to both in its one batch, so either
 // can serve at any moment once the second has been filled (standby.go).
 //
+// A generation of raw vectors becomes one of a model's space in place, when
+// that model has been proved to have made them (adopt.go).
+//
 // # The data directory
 //
 //	DIR/high-water   what was known to be durable, two lines (marks.go)

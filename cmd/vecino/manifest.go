@@ -50,7 +50,7 @@ func (c *manifestShowCmd) Run(ctx context.Context, out *output) error {
 		rows := manifestRows(got.Manifest)
 		rows = append([]table.Row{{"collection", c.Collection}, {"generation", got.Generation}, {"fingerprint", got.Fingerprint}}, rows...)
 		if got.Unverified {
-			rows = append(rows, table.Row{"unverified", "nothing is known of the model that the vectors come from"})
+			rows = append(rows, table.Row{"unverified", "nothing is known of the model that the vectors come from; vecino manifest adopt proves one"})
 		}
 		if got.Problem != "" {
 			rows = append(rows, table.Row{"problem", line(got.Problem, 100)})
