@@ -20,7 +20,7 @@ import (
 type Collection struct {
 	stored *store.Collection
 	places atomic.Pointer[places]
-	asked  atomic.Int64            // when a query came last, in nanoseconds since 1970
+	asked  *traffic                  // queries of the service that are under way
 	bridge atomic.Pointer[carrier] // of the migration under way; nil: none was asked for
 	scales scales
 	recent recent                // of the queries by text
@@ -166,7 +166,7 @@ func (s *Service) created(stored *store.Collection, encoder *served) (*Collectio
 	if err != nil {
 		return nil, err
 	}
-	return newCollection(stored, g, nil)
+	return s.newCollection(stored, g, nil)
 }
 
 // exists tells a wish for what is there already from a wish for something

@@ -67,7 +67,7 @@ func (m *twoModels) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.c.stored.Fill(t.Context(), number, docs, encoded.Vectors); err != nil {
+	if _, err := m.c.stored.Fill(t.Context(), number, docs, encoded.Vectors, nil); err != nil {
 		t.Fatal(err)
 	}
 }

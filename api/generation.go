@@ -125,7 +125,7 @@ func (c *Collection) arrange(serving, standby *generation) error {
 }
 
 // newCollection puts a stored collection and its generations together.
-func newCollection(stored *store.Collection, serving, standby *generation) (*Collection, error) {
-	c := &Collection{stored: stored}
+func (s *Service) newCollection(stored *store.Collection, serving, standby *generation) (*Collection, error) {
+	c := &Collection{stored: stored, asked: s.asked}
 	return c, c.arrange(serving, standby)
 }

@@ -51,7 +51,7 @@ const maxGroupHits = 1 << 16
 // points outside of those it has, until there are enough, and then fills each
 // that has too few points by a search of its own.
 func (c *Collection) QueryGroups(ctx context.Context, q GroupQuery) (groups Groups, err error) {
-	c.noteAsked(q.Query)
+	defer c.noteAsked(q.Query)()
 	if groups, ok := c.canaryGroups(ctx, q); ok {
 		return groups, nil
 	}

@@ -48,10 +48,17 @@ func (m *migration) evaluate(ctx context.Context, record migrate.Migration) erro
 	if e.old == nil || e.anew == nil {
 		return fmt.Errorf("generations %d and %d of %q are not both there", record.From, record.To, m.c.Name())
 	}
-	r, err := e.run(ctx)
+	effort := newEffort(m.c.asked, record.Limits)
+	var r report.Report
+	err := effort.alone(ctx, func(l *lane) (err error) {
+		e.lane = l
+		r, err = e.run(l.aside())
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	record.Progress.CPU += effort.take().Seconds()
 	if record.Evaluation, err = json.Marshal(r); err != nil {
 		return err
 	}
@@ -93,6 +100,7 @@ type evaluation struct {
 	record    migrate.Migration
 	c         *Collection
 	old, anew *generation
+	lane      *lane // that it works in
 	report    report.Report
 }
 
@@ -182,7 +190,7 @@ func (e *evaluation) vectors(ctx context.Context) error {
 func (e *evaluation) recall(ctx context.Context) error {
 	var anew store.Recall
 	for try := range recallTries {
-		r, err := e.c.stored.MeasureRecall(ctx, store.RecallQuery{Sample: evaluateQueries, K: gateRecallK, Generation: e.record.To, Seed: uint64(try)})
+		r, err := e.c.stored.MeasureRecall(ctx, store.RecallQuery{Sample: evaluateQueries, K: gateRecallK, Generation: e.record.To, Seed: uint64(try), Breathe: e.lane.pause})
 		if err != nil {
 			return err
 		}
@@ -194,7 +202,7 @@ func (e *evaluation) recall(ctx context.Context) error {
 		}
 	}
 	e.report.Recall = &report.Recall{K: anew.K, Ef: anew.Ef, Queries: anew.Queries, New: anew.Recall}
-	if old, err := e.c.stored.MeasureRecall(ctx, store.RecallQuery{Sample: evaluateQueries, K: gateRecallK, Generation: e.record.From}); err == nil {
+	if old, err := e.c.stored.MeasureRecall(ctx, store.RecallQuery{Sample: evaluateQueries, K: gateRecallK, Generation: e.record.From, Breathe: e.lane.pause}); err == nil {
 		e.report.Recall.Old = &old.Recall
 	} else if ctx.Err() != nil {
 		return ctx.Err()
@@ -235,6 +243,7 @@ func (e *evaluation) compare(ctx context.Context) error {
 			runs = append(runs, runs[i])
 			continue
 		}
+		e.lane.pause()
 		run, a, b, err := e.both(ctx, q)
 		var refused *Error
 		if errors.As(err, &refused) && ctx.Err() == nil {

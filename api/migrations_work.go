@@ -121,16 +121,8 @@ func (m *migration) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runner := &migrate.Runner{Backlog: backlog, Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set, Busy: m.c.busy}
+	runner := &migrate.Runner{Backlog: backlog, Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set}
 	return runner.Fill(ctx, &record)
-}
-
-// busyFor is how long a collection counts as busy behind a query.
-const busyFor = time.Second
-
-// busy reports whether queries come in.
-func (c *Collection) busy() bool {
-	return time.Since(time.Unix(0, c.asked.Load())) < busyFor
 }
 
 // cutOver is the step that an automatic migration takes itself. It holds no
@@ -186,11 +178,14 @@ func (m *migration) drain(ctx context.Context, number uint64) error {
 // backlog is what a standby lacks.
 type backlog struct {
 	c      *Collection
+	effort *effort
 	number uint64
 	at     store.Position
 }
 
-func (m *migration) backlog(number uint64) *backlog { return &backlog{c: m.c, number: number} }
+func (m *migration) backlog(number uint64) *backlog {
+	return &backlog{c: m.c, effort: newEffort(m.c.asked, m.get().Limits), number: number}
+}
 
 // Coverage implements migrate.Backlog.
 func (b *backlog) Coverage() (have, total int) {
@@ -205,7 +200,14 @@ func (b *backlog) Coverage() (have, total int) {
 func (b *backlog) Next(ctx context.Context, n int) (migrate.Batch, error) {
 	for {
 		p := b.c.now()
-		docs, rows, next, done, err := b.c.stored.Unfilled(ctx, b.number, b.at, n, p.derived)
+		var docs []store.Unfilled
+		var rows compat.Vectors
+		var next store.Position
+		var done bool
+		err := b.effort.alone(ctx, func(l *lane) (err error) {
+			l.waiting(func() { docs, rows, next, done, err = b.c.stored.Unfilled(ctx, b.number, b.at, n, p.derived) })
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -233,10 +235,16 @@ func (b *backlogBatch) Len() int { return len(b.docs) }
 
 // Do implements migrate.Batch.
 func (b *backlogBatch) Do(ctx context.Context) (done migrate.Done, err error) {
+	effort := b.b.effort
+	defer func() { done.CPU = effort.take() }()
 	var vectors compat.Vectors
 	var rows []int
 	if b.p.derived {
-		vectors, rows, err = derived(b.p, b.rows)
+		err = effort.alone(ctx, func(l *lane) (err error) {
+			vectors, rows, err = derived(b.p, b.rows)
+			l.pause()
+			return err
+		})
 	} else {
 		vectors, rows, done, err = b.encode(ctx)
 	}
@@ -255,8 +263,20 @@ func (b *backlogBatch) Do(ctx context.Context) (done migrate.Done, err error) {
 	if len(docs) == 0 {
 		return done, nil
 	}
-	done.Filled, err = b.b.c.stored.Fill(ctx, b.b.number, docs, vectors.Select(take))
+	done.Filled, err = b.fill(ctx, docs, vectors.Select(take))
 	return done, err
+}
+
+// fill stores vectors and links them, and rests behind it where the limit wants
+// it: in between, writers of the same documents wait.
+func (b *backlogBatch) fill(ctx context.Context, docs []store.Unfilled, v compat.Vectors) (filled int, err error) {
+	effort := b.b.effort
+	err = effort.alone(ctx, func(l *lane) error {
+		l.waiting(func() { filled, err = b.b.c.stored.Fill(ctx, b.b.number, docs, v, l.link) })
+		l.pause()
+		return err
+	})
+	return filled, err
 }
 
 // encode makes the vectors of the batch's texts.
@@ -272,7 +292,7 @@ func (b *backlogBatch) encode(ctx context.Context) (v compat.Vectors, rows []int
 	if len(texts) == 0 {
 		return v, rows, done, nil
 	}
-	encoded, some, err := b.b.c.encodeSome(ctx, b.p.standby, embed.RoleDocument, texts)
+	encoded, some, err := b.b.effort.encode(ctx, b.b.c, b.p.standby, texts)
 	if err != nil {
 		return v, nil, done, err
 	}

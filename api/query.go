@@ -72,7 +72,7 @@ const generationChanges = 8
 // serve meanwhile. A canary lets the target of a migration answer a share of the
 // queries: the encoder is the target's then, and so is all of the answer.
 func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
-	c.noteAsked(q)
+	defer c.noteAsked(q)()
 	if a, ok := c.canary(ctx, q); ok {
 		c.shadow(q, a)
 		return a, nil
@@ -92,12 +92,14 @@ func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
 	return a, err
 }
 
-// noteAsked notes that somebody asks, and may remember what.
-func (c *Collection) noteAsked(q Query) {
-	c.asked.Store(time.Now().UnixNano())
+// noteAsked notes that somebody asks, and may remember what; end notes that the
+// answer is there.
+func (c *Collection) noteAsked(q Query) (end func()) {
+	end = c.asked.begin()
 	if q.Text != nil {
 		c.recent.add(*q.Text)
 	}
+	return end
 }
 
 // queryIn answers one query in a generation.

@@ -55,6 +55,7 @@ type Service struct {
 
 	jobs       *jobs
 	migrations *migrations
+	asked      *traffic
 	training   chan struct{} // held by the one training that runs: it takes memory and all cores
 	shelf      *shelf        // of snapshots
 
@@ -79,7 +80,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
+	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), asked: &traffic{}, probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
 	if s.probeEvery == 0 {
 		s.probeEvery = defaultProbeEvery
 	}
@@ -162,13 +163,13 @@ func (s *Service) open(ctx context.Context, name string, m compat.Manifest) (*Co
 	}
 	info, ok := stored.Standby()
 	if !ok {
-		return newCollection(stored, serving, nil)
+		return s.newCollection(stored, serving, nil)
 	}
 	standby, err := s.reopen(ctx, name, info.Generation, info.Manifest)
 	if err != nil {
 		return nil, err
 	}
-	return newCollection(stored, serving, standby)
+	return s.newCollection(stored, serving, standby)
 }
 
 // reopen gives a stored generation its encoder, which must be of its space and

@@ -296,7 +296,7 @@ func (s *Service) recover(ctx context.Context, r *Recovery, progress func(done, 
 		Filled: func(stored *store.Collection) (err error) {
 			s.changing.Lock() // nobody makes or drops one of the name between the store's switch and ours
 			locked = true
-			made, err = newCollection(stored, g, nil)
+			made, err = s.newCollection(stored, g, nil)
 			return err
 		},
 		Switched: func() {

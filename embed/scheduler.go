@@ -33,6 +33,10 @@ import (
 // starve: one that waits leads a batch when eight times that batch's tokens
 // were encoded above it, which leaves it a ninth of the work at least.
 //
+// Encodings Aside stand in no line: they run on their callers' goroutines, and
+// it is their callers' pause that lets others go first. With a negative BatchTime
+// (remote encoders) they are as all others.
+//
 // # What is refused
 //
 // A request does not wait, and fails with *OverloadedError, when the queue of
@@ -60,7 +64,8 @@ type Scheduler struct {
 	mu      sync.Mutex
 	closed  bool
 	running int        // workers in use, by batches or by callers; while it is below Workers, nothing waits
-	stopped *sync.Cond // on mu: running is 0
+	asides  int        // encodings aside, which hold no worker's place
+	stopped *sync.Cond // on mu: running and asides are 0
 	lines   [priorities]line
 	flying  int // tokens of the batches that workers encode
 	pace    pace
@@ -106,6 +111,9 @@ func (s *Scheduler) Encode(ctx context.Context, role Role, texts []string) (Enco
 		return s.encoder.Encode(ctx, role, texts)
 	}
 	p := priorityOf(ctx, role)
+	if _, aside := AsideOf(ctx); aside && s.options.BatchTime >= 0 {
+		return s.aside(ctx, p, role, texts)
+	}
 	s.mu.Lock()
 	// A request that is refused now costs not even the counting of its tokens.
 	if err := s.admitLocked(p, len(texts)); err != nil {
@@ -180,7 +188,7 @@ func (s *Scheduler) direct(ctx context.Context, p Priority, role Role, texts []s
 	// The place goes to what has come to wait meanwhile.
 	s.running--
 	s.wakeLocked()
-	if s.running == 0 {
+	if s.running+s.asides == 0 {
 		s.stopped.Broadcast()
 	}
 	return out, err
@@ -231,7 +239,7 @@ func (s *Scheduler) Close() error {
 			s.endLocked(e.Value.(*request), ErrClosed, false)
 		}
 	}
-	for s.running > 0 {
+	for s.running+s.asides > 0 {
 		s.stopped.Wait()
 	}
 	s.mu.Unlock()

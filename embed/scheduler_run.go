@@ -37,7 +37,7 @@ func (s *Scheduler) work() {
 		s.mu.Lock()
 		s.flying -= b.tokens
 	}
-	if s.running--; s.running == 0 {
+	if s.running--; s.running+s.asides == 0 {
 		s.stopped.Broadcast()
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/index"
+	"github.com/vecino-db/vecino/index/tail"
 )
 
 // Collection is an open collection. It is safe for concurrent use, and one
@@ -397,7 +399,8 @@ type insertion struct {
 	g        *generation
 	ordinals []uint32
 	rows     [][]float32
-	whole    compat.Vectors // what the rows were taken from
+	whole    compat.Vectors                // what the rows were taken from
+	each     func(n int, link func(i int)) // of Fill: who links them; nil: the tail
 }
 
 // apply gives a batch of up to n new ordinals its sequence number, lets fill
@@ -569,6 +572,11 @@ func (in insertion) insert(ctx context.Context) error {
 		if in.whole, err = in.g.stamper.Stamp(rows); err != nil {
 			return err
 		}
+	}
+	if t, ok := index.As[*tail.Index](in.g.graph); ok && in.each != nil {
+		errs := make([]error, len(in.ordinals))
+		in.each(len(in.ordinals), func(i int) { errs[i] = t.Link(ctx, in.ordinals[i:i+1], in.whole.Slice(i, i+1)) })
+		return errors.Join(errs...)
 	}
 	return in.g.graph.Insert(ctx, in.ordinals, in.whole)
 }

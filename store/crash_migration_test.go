@@ -103,7 +103,7 @@ func fillGeneration(ctx context.Context, c *Collection, number uint64, batch int
 		for _, d := range docs {
 			rows = append(rows, rowOf(g)(d.Text))
 		}
-		if _, err := c.Fill(ctx, number, docs, mustStamp(g.stamper, slices.Concat(rows...))); err != nil {
+		if _, err := c.Fill(ctx, number, docs, mustStamp(g.stamper, slices.Concat(rows...)), nil); err != nil {
 			return err
 		}
 		from = next

@@ -28,6 +28,9 @@ type RecallQuery struct {
 	// Progress is told now and then how many of all vectors were compared; nil:
 	// nobody is.
 	Progress func(done, total int)
+	// Breathe is called after each search and each vector that is compared, so
+	// that the caller can let others go first; nil: nobody wants to.
+	Breathe func()
 }
 
 // Limits of a RecallQuery. The vectors of a collection are read once for all
@@ -101,7 +104,7 @@ func (c *Collection) MeasureRecall(ctx context.Context, q RecallQuery) (r Recall
 			return Recall{}, err
 		}
 	}
-	comparison := comparison{c: c, g: g, queries: q.Queries, own: own, k: q.K, ef: q.Ef, progress: q.Progress}
+	comparison := comparison{c: c, g: g, queries: q.Queries, own: own, k: q.K, ef: q.Ef, progress: q.Progress, breathe: q.Breathe}
 	found, wanted, err := comparison.run(ctx)
 	if err != nil {
 		return Recall{}, err
@@ -203,6 +206,7 @@ type comparison struct {
 	k, ef    int
 	progress func(done, total int)
 	pause    func(ctx context.Context, worked time.Duration) error // after each stretch of work; nil: none
+	breathe  func()                                                // of RecallQuery
 	compared int
 }
 
@@ -226,6 +230,9 @@ func (x *comparison) run(ctx context.Context) (found, wanted int, err error) {
 			return 0, 0, fmt.Errorf("collection %q: recall: %w", x.c.name, err)
 		}
 		answers[i] = answer.Hits
+		if x.breathe != nil {
+			x.breathe()
+		}
 	}
 	snapshot := x.c.store.db.NewSnapshot()
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
@@ -238,6 +245,9 @@ func (x *comparison) run(ctx context.Context) (found, wanted int, err error) {
 			return readError(x.c.name, fmt.Sprintf("vector %d", ordinal), errors.Join(err, errRecordUnless(ok)))
 		}
 		truth.Show(ordinal, row)
+		if x.breathe != nil {
+			x.breathe()
+		}
 		if x.compared++; x.compared%stretch != 0 {
 			return nil
 		}

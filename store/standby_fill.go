@@ -93,9 +93,12 @@ func (c *Collection) unfilled(serving *generation, reader pebble.Reader, ordinal
 // Fill gives documents that Unfilled gave their vectors in the standby of that
 // number (row i of v belongs to docs[i]), all in one synced batch. Documents
 // that were replaced or deleted since, and those that have a vector there
-// already, are left out; filled is how many were not. Errors: ErrGeneration,
+// already, are left out; filled is how many were not. With each they are linked
+// into the graph when it returns: each calls link for 0..n-1, on as many
+// goroutines as it wants, and waits for them. nil: they wait in the tail before
+// the graph, as others do. Errors: ErrGeneration,
 // index.ErrSpace, ErrBatch, ErrDiskFull, ErrFailed, ErrNotFound, ErrClosed.
-func (c *Collection) Fill(ctx context.Context, number uint64, docs []Unfilled, v compat.Vectors) (filled int, err error) {
+func (c *Collection) Fill(ctx context.Context, number uint64, docs []Unfilled, v compat.Vectors, each func(n int, link func(i int))) (filled int, err error) {
 	if err := c.begin(); err != nil {
 		return 0, err
 	}
@@ -122,7 +125,7 @@ func (c *Collection) Fill(ctx context.Context, number uint64, docs []Unfilled, v
 	}
 	unlock := c.points.lock(ids)
 	defer unlock()
-	in := insertion{g: all.standby, whole: v}
+	in := insertion{g: all.standby, whole: v, each: each}
 	w, err := c.apply(0, func(w *written, next *state) error {
 		for i := range docs {
 			d := &docs[i]

@@ -157,7 +157,7 @@ func fillStandby(ctx context.Context, c *Collection, number uint64, batch int) e
 		for _, d := range docs {
 			rows = append(rows, madeBy(g)(d.Text)...)
 		}
-		if _, err := c.Fill(ctx, number, docs, mustStamp(g.stamper, rows)); err != nil {
+		if _, err := c.Fill(ctx, number, docs, mustStamp(g.stamper, rows), nil); err != nil {
 			return err
 		}
 		from = next

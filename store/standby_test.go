@@ -79,7 +79,7 @@ func fillSome(ctx context.Context, c *Collection, number uint64, docs []Unfilled
 	if err != nil {
 		return 0, err
 	}
-	return c.Fill(ctx, number, docs, mustStamp(stamper, slices.Concat(rows...)))
+	return c.Fill(ctx, number, docs, mustStamp(stamper, slices.Concat(rows...)), nil)
 }
 
 // expectGeneration compares one generation with a model: every point that it
@@ -300,7 +300,7 @@ func TestStandbyDerives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := c.Fill(ctx, number, docs, derived); n != 5 || err != nil {
+	if n, err := c.Fill(ctx, number, docs, derived, nil); n != 5 || err != nil {
 		t.Fatal(n, err)
 	}
 	want := map[int]int{}

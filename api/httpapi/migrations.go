@@ -251,9 +251,9 @@ func decodeMigration(data []byte) (api.MigrationWish, error) {
 			return fields(r, map[string]func() error{
 				"tokens_per_second": optional(r, integer(r, &w.Limits.TokensPerSecond, 1, 1<<30)),
 				"batch":             optional(r, integer(r, &w.Limits.Batch, 1, 4096)),
-				"share": optional(r, func() error {
+				"cpus": optional(r, func() error {
 					x, err := r.Float32()
-					w.Limits.Share = float64(x)
+					w.Limits.CPUs = float64(x)
 					return err
 				}),
 			})

@@ -47,7 +47,7 @@ func TestMigrations(t *testing.T) {
 		t.Errorf("the remedy is %q", remedy)
 	}
 	judged := `"judgements":[{"id":"q1","text":"harbour 5 with ferry 35","relevant":{"5":1}}]`
-	r = s.must(201, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:hash","dimensions":256},"limits":{"tokens_per_second":100000,"share":0.5,"batch":7},`+judged+`}`)
+	r = s.must(201, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:hash","dimensions":256},"limits":{"tokens_per_second":100000,"cpus":0.5,"batch":7},`+judged+`}`)
 	if r.at(t, "result", "id") != "1" || r.at(t, "result", "verdict") != "reembed" || r.at(t, "result", "to_generation") != 2.0 {
 		t.Errorf("started: %.400s", r.body)
 	}
@@ -98,7 +98,7 @@ func TestMigrations(t *testing.T) {
 	if len(r.at(t, "result", "generations").([]any)) != 3 || r.at(t, "result", "generations", 1, "serving") != true {
 		t.Errorf("history: %.600s", r.body)
 	}
-	s.must(422, "POST", "/collections/c/migrations", `{"limits":{"share":7}}`)
+	s.must(422, "POST", "/collections/c/migrations", `{"limits":{"cpus":0.001}}`)
 	s.must(400, "POST", "/collections/c/migrations", `{"judgements":[{"id":"q"}]}`)
 	s.must(404, "POST", "/collections/c/migrations", `{"embedding":{"model":"local:none"}}`)
 }

@@ -164,10 +164,25 @@ func (s *Server) serve(op operation, h handler) echo.HandlerFunc {
 	}
 }
 
+// asks reports whether the operation is a query.
+func (op operation) asks() bool {
+	return strings.HasPrefix(op.id, "query") || strings.HasPrefix(op.id, "search")
+}
+
 // answer runs the operation and writes what it gave; it returns the status.
 func (s *Server) answer(ec echo.Context, op operation, h handler, started time.Time) int {
 	w, r := ec.Response(), ec.Request()
 	c := &call{operation: op, request: r}
+	if op.asks() {
+		// From the end of its body to the end of its answer somebody waits for us.
+		end := func() {}
+		defer func() { end() }()
+		query := h
+		h = func(s *Server, ctx context.Context, c *call) (answer, error) {
+			end = s.service.Asked()
+			return query(s, ctx, c)
+		}
+	}
 	a, err := s.run(ec, c, h)
 	if a.streamed {
 		return http.StatusOK

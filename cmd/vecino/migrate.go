@@ -256,7 +256,7 @@ type migrateStartCmd struct {
 	Auto            bool       `help:"Cut over when the gates have passed, or stop and say which have not."`
 	Qrels           string     `help:"File of judged queries, an object a line." placeholder:"FILE"`
 	TokensPerSecond int        `help:"Encode no more than this." placeholder:"N"`
-	Share           float64    `help:"Share of the time that the backfill works, above 0 to 1." placeholder:"X"`
+	CPUs            float64    `name:"cpus" help:"Use no more processor time than so many processors have; 0.5 is half of one." placeholder:"X"`
 	Batch           int        `help:"Documents that are encoded together; 64 when left out." placeholder:"N"`
 	Bridge          bool       `help:"Where the collection's own model is lost: carry texts over from the new one until the cut-over."`
 	Shadow          queryShare `help:"Share of the live queries by text that are compared in both generations when the new one is ready: 10% or 0.1." placeholder:"SHARE"`
@@ -296,8 +296,8 @@ func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
 	if c.TokensPerSecond > 0 {
 		limits["tokens_per_second"] = c.TokensPerSecond
 	}
-	if c.Share > 0 {
-		limits["share"] = c.Share
+	if c.CPUs != 0 {
+		limits["cpus"] = c.CPUs
 	}
 	if c.Batch > 0 {
 		limits["batch"] = c.Batch

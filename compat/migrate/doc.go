@@ -31,8 +31,8 @@
 //
 // # Pace
 //
-// Limits bound the tokens of a second and the share of the time that the run
-// works; without a share it works half of the time while queries come in, and
-// all of it otherwise. Its encodings are of the lowest priority where a scheduler stands
-// before the encoder, so queries and writes go first.
+// Limits bound the tokens of a second, by the Runner's rests, and the processor
+// time of a second, by the rests of a Pace that whoever does the batches takes
+// between pieces of them. Both hold over encoding and linking alike. How queries go
+// first is the batches' own affair, too.
 package migrate

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -229,26 +230,20 @@ func TestFillResumes(t *testing.T) {
 	}
 }
 
-// TestLimits: the pace is that of the tighter limit, and the time that is left
+// TestLimits: the run keeps to the bound of tokens, and the time that is left
 // counts the rests in.
 func TestLimits(t *testing.T) {
 	for _, test := range []struct {
 		limits Limits
 		want   time.Duration // for 40 documents of 1 s and 10 tokens
-		busy   bool
 	}{
-		{Limits{}, 40 * time.Second, false},
-		{Limits{}, 80 * time.Second, true},
-		{Limits{Share: 1}, 40 * time.Second, true},
-		{Limits{Share: 0.5}, 80 * time.Second, false},
-		{Limits{TokensPerSecond: 5}, 80 * time.Second, false},
-		{Limits{TokensPerSecond: 5, Share: 0.25}, 160 * time.Second, false},
-		{Limits{TokensPerSecond: 1000}, 40 * time.Second, false},
+		{Limits{}, 40 * time.Second},
+		{Limits{TokensPerSecond: 5}, 80 * time.Second},
+		{Limits{TokensPerSecond: 1000}, 40 * time.Second},
 	} {
 		test.limits.Batch = 4
 		s := newFake(40)
 		r := s.runner(test.limits)
-		r.Busy = func() bool { return test.busy }
 		var etas []float64
 		r.Changed = func(m Migration) {
 			if m.Progress.Done == 20 && m.Progress.ETA != nil {
@@ -265,7 +260,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%+v: half way %v s are left, want about %v", test.limits, etas, test.want/2)
 		}
 	}
-	for _, l := range []Limits{{TokensPerSecond: -1}, {Share: 1.1}, {Share: -0.1}, {Batch: -1}, {Batch: 1 << 20}} {
+	for _, l := range []Limits{{TokensPerSecond: -1}, {CPUs: -0.1}, {CPUs: 0.001}, {CPUs: 1e9}, {CPUs: math.NaN()}, {CPUs: math.Inf(1)}, {Batch: -1}, {Batch: 1 << 20}} {
 		if l.Validate() == nil {
 			t.Errorf("%+v is taken", l)
 		}

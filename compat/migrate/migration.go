@@ -14,9 +14,9 @@ import (
 type Limits struct {
 	// TokensPerSecond is the most that is encoded; 0: no bound.
 	TokensPerSecond int `json:"tokens_per_second,omitempty"`
-	// Share of the time that the run works, above 0 to 1; 0: all of it, and half
-	// beside queries (Runner.Busy). With several processors it is a share of one.
-	Share float64 `json:"share,omitempty"`
+	// CPUs is the most processor time that is used in a second, in seconds: 0.5
+	// is half of one processor. 0: no bound.
+	CPUs float64 `json:"cpus,omitempty"`
 	// Batch is the number of documents that are done together; 0: 64.
 	Batch int `json:"batch,omitempty"`
 }
@@ -24,13 +24,19 @@ type Limits struct {
 // maxBatch bounds Limits.Batch: its rows are held in memory.
 const maxBatch = 4096
 
+// The bounds of Limits.CPUs: below the least a run has no end to speak of.
+const (
+	minCPUs = 0.01
+	maxCPUs = 1024
+)
+
 // Validate says what is out of range.
 func (l Limits) Validate() error {
 	switch {
 	case l.TokensPerSecond < 0:
 		return fmt.Errorf("limits: %d tokens per second; give a positive number, or leave it out for no bound", l.TokensPerSecond)
-	case l.Share < 0 || l.Share > 1 || l.Share != l.Share:
-		return fmt.Errorf("limits: a share of %g; give a number above 0 and to 1, or leave it out", l.Share)
+	case l.CPUs != 0 && !(l.CPUs >= minCPUs && l.CPUs <= maxCPUs):
+		return fmt.Errorf("limits: %g processors; give %g..%d, or leave it out for no bound", l.CPUs, minCPUs, maxCPUs)
 	case l.Batch < 0 || l.Batch > maxBatch:
 		return fmt.Errorf("limits: a batch of %d; allowed is 1..%d", l.Batch, maxBatch)
 	}
@@ -54,8 +60,10 @@ type Progress struct {
 	Blocked int `json:"blocked"` // documents that can't be done; BlockedIDs are some of them
 	// BlockedIDs are MaxBlockedIDs of them at most.
 	BlockedIDs []string `json:"blocked_ids,omitempty"`
-	// Worked is the time that the run took so far, pauses left out.
+	// Worked is the time that the run took so far, pauses left out; CPU is the
+	// processor time of its encoding, linking and evaluation.
 	Worked float64 `json:"worked_s"`
+	CPU    float64 `json:"cpu_s"`
 	// ETA is the time that is left at the pace so far, in seconds; nil: not
 	// known.
 	ETA *float64 `json:"eta_s"`

@@ -24,6 +24,7 @@ type Done struct {
 	Encoded int      // texts that went through the encoder
 	Tokens  int      // of these texts
 	Blocked []string // ids
+	CPU     time.Duration
 }
 
 // Backlog is the documents that the target lacks.
@@ -48,9 +49,6 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// busyShare is the share of the time that a run works beside queries.
-const busyShare = 0.5
-
 // keepEvery is how often progress is kept: it is shown, and decides nothing.
 const keepEvery = 2 * time.Second
 
@@ -60,9 +58,6 @@ type Runner struct {
 	Keeper  Keeper
 	Clock   Clock
 	Limits  Limits
-	// Busy says whether somebody waits for answers of the same machine: the run
-	// then works half of the time, unless Limits name a share. nil: never.
-	Busy func() bool
 	// Changed is told of each change of the record; nil: nobody is.
 	Changed func(m Migration)
 
@@ -126,18 +121,13 @@ func (r *Runner) walk(ctx context.Context, m *Migration, limits Limits) (sum Don
 	}
 }
 
-// rest waits as long as the limits ask for behind a batch.
+// rest waits as long as the bound of tokens asks for behind a batch. That of
+// processor time is the backlog's to keep, by a Pace: it alone sees when it is
+// used.
 func (r *Runner) rest(ctx context.Context, limits Limits, tokens int, took time.Duration) error {
-	share := limits.Share
-	if share == 0 {
-		if share = 1; r.Busy != nil && r.Busy() {
-			share = busyShare
-		}
-	}
-	rest := time.Duration(float64(took) * (1/share - 1))
+	rest := time.Duration(0)
 	if limits.TokensPerSecond > 0 {
-		least := time.Duration(float64(tokens) / float64(limits.TokensPerSecond) * float64(time.Second))
-		rest = max(rest, least-took)
+		rest = time.Duration(float64(tokens)/float64(limits.TokensPerSecond)*float64(time.Second)) - took
 	}
 	if rest <= 0 {
 		return ctx.Err()
@@ -152,6 +142,7 @@ func (r *Runner) progress(ctx context.Context, m *Migration, done Done, took tim
 	p.Tokens += done.Tokens
 	p.Encoded += done.Encoded
 	p.Worked += took.Seconds()
+	p.CPU += done.CPU.Seconds()
 	p.Blocked += len(done.Blocked)
 	for _, id := range done.Blocked {
 		if len(p.BlockedIDs) < compat.MaxBlockedIDs {

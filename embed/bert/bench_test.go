@@ -73,7 +73,7 @@ func measure(b *testing.B, e *Encoder, lengths []int) {
 	}
 	rows := make([]float32, len(ids)*e.space.Dimension)
 	run := func() {
-		if err := e.run(context.Background(), rows, ids, 0); err != nil {
+		if err := e.run(context.Background(), e.threads, rows, ids, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -79,7 +79,11 @@ func (e *Encoder) CountTokens(role embed.Role, texts []string) []int {
 func (e *Encoder) Encode(ctx context.Context, role embed.Role, texts []string) (embed.Encoded, error) {
 	out := embed.Encoded{Tokens: make([]int, len(texts)), Truncated: make([]bool, len(texts))}
 	ids := make([][]uint32, len(texts))
-	parallel(ctx, e.threads, len(texts), func(_, i int) {
+	threads := e.threads
+	if _, aside := embed.AsideOf(ctx); aside {
+		threads = 1
+	}
+	parallel(ctx, threads, len(texts), func(_, i int) {
 		ids[i], out.Truncated[i] = e.tokenizer.Append(nil, e.input(role, texts[i]), token.Options{MaxTokens: e.space.MaxTokens})
 		out.Tokens[i] = len(ids[i])
 	})
@@ -90,7 +94,7 @@ func (e *Encoder) Encode(ctx context.Context, role embed.Role, texts []string) (
 		return embed.Encoded{}, &embed.TextError{Index: i, Err: embed.ErrNoTokens}
 	}
 	rows := make([]float32, len(texts)*e.space.Dimension)
-	if err := e.run(ctx, rows, ids, e.skip[role]); err != nil {
+	if err := e.run(ctx, threads, rows, ids, e.skip[role]); err != nil {
 		return embed.Encoded{}, err
 	}
 	var err error
@@ -131,10 +135,10 @@ const leastGroup = 256
 
 // run sets rows, len(ids) x the space's dimension, to the vectors of token ids;
 // no sequence is empty.
-func (e *Encoder) run(ctx context.Context, rows []float32, ids [][]uint32, skip int) error {
+func (e *Encoder) run(ctx context.Context, threads int, rows []float32, ids [][]uint32, skip int) error {
 	dim := e.space.Dimension
-	spans := cut(ids, e.network.portion, e.threads)
-	concurrent := max(1, min(e.threads, len(spans)))
+	spans := cut(ids, e.network.portion, threads)
+	concurrent := max(1, min(threads, len(spans)))
 	errs := make([]error, len(spans))
 	parallel(ctx, concurrent, len(spans), func(_, i int) {
 		from, to := spans[i][0], spans[i][1]
@@ -144,7 +148,7 @@ func (e *Encoder) run(ctx context.Context, rows []float32, ids [][]uint32, skip 
 		for _, sequence := range ids[from:to] {
 			a.add(sequence)
 		}
-		if errs[i] = e.network.forward(ctx, a, e.threads/concurrent); errs[i] == nil {
+		if errs[i] = e.network.forward(ctx, a, threads/concurrent); errs[i] == nil {
 			e.vectors(rows[from*dim:to*dim], a, skip)
 		}
 	})

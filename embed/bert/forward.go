@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/kernels/f32"
 )
 
@@ -53,7 +54,9 @@ func (n *network) forward(ctx context.Context, a *arena, workers int) error {
 		n.embed(a, from, to)
 		n.attentionInput(a, l, &n.layers[0], from, to)
 	})
+	pause, _ := embed.AsideOf(ctx)
 	for i := range n.layers {
+		pause()
 		at := &n.layers[i]
 		parallel(ctx, workers, a.len()*n.Heads, func(worker, task int) {
 			n.attend(a, &a.lanes[worker], at, task/n.Heads, task%n.Heads)

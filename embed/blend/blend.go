@@ -161,9 +161,9 @@ func (e *Encoder) encodeLexical(ctx context.Context, role embed.Role, texts []st
 			errs[p] = encodePart(ctx, e.lexical, role, texts, from, min(len(texts), from+lexicalPart), f)
 		}
 	}
-	if workers := min(runtime.GOMAXPROCS(0), parts); workers > 1 {
+	if _, aside := embed.AsideOf(ctx); min(runtime.GOMAXPROCS(0), parts) > 1 && !aside {
 		var wg sync.WaitGroup
-		for range workers {
+		for range min(runtime.GOMAXPROCS(0), parts) {
 			wg.Go(work)
 		}
 		wg.Wait()

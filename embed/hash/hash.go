@@ -96,10 +96,12 @@ func (e *Encoder) Encode(ctx context.Context, _ embed.Role, texts []string) (emb
 	dim := e.space.Dimension
 	rows := make([]float32, len(texts)*dim)
 	out := embed.Encoded{Tokens: make([]int, len(texts)), Truncated: make([]bool, len(texts))}
+	pause, _ := embed.AsideOf(ctx)
 	for i, text := range texts {
 		if err := ctx.Err(); err != nil {
 			return embed.Encoded{}, err
 		}
+		pause()
 		if out.Tokens[i] = s.collect(text); out.Tokens[i] == 0 {
 			return embed.Encoded{}, &embed.TextError{Index: i, Err: embed.ErrNoTokens}
 		}

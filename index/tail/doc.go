@@ -36,6 +36,12 @@
 // Each search under way takes the place of one worker; one of them goes on
 // working whatever comes, so that the graph catches up.
 //
+// # Past the tail
+//
+// Link inserts into the engine at once, by the caller's own goroutines: a
+// backfill is bounded in what it takes of the processors, its linking too, and
+// nobody waits for it.
+//
 // # Replacements
 //
 // An ordinal that the graph has already is replaced there, at once and in the

@@ -156,6 +156,22 @@ func (x *Index) Insert(ctx context.Context, ordinals []uint32, v compat.Vectors)
 	return nil
 }
 
+// Link inserts vectors whose ordinals are not there into the engine, past the
+// tail, in the caller's time: they are linked, and found, when it returns. Who
+// calls it decides what linking takes of the processors. Errors: those of Insert.
+func (x *Index) Link(ctx context.Context, ordinals []uint32, v compat.Vectors) error {
+	x.mu.Lock()
+	closed, failed := x.closed, x.failed
+	x.mu.Unlock()
+	if failed != nil {
+		return failed
+	}
+	if closed {
+		return ErrClosed
+	}
+	return x.engine.Insert(ctx, ordinals, v)
+}
+
 // append appends rows from one on, as many as there is room for and at least
 // one, and gives their number. Those whose ordinals are there already are given
 // back.

@@ -1,0 +1,255 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/compat/migrate"
+	"github.com/vecino-db/vecino/embed"
+)
+
+// What a migration takes of the processors, so that those who wait for answers
+// hardly notice it: it works in lanes of one goroutine each, which hold all of
+// its encoding and its linking. Beside queries there is one lane less than
+// processors, because Go gives a goroutine that computes 10 ms and more before
+// another may have its processor; and each lane, between pieces of its work,
+// waits while a query is under way.
+
+// traffic is the queries that are under way in a service.
+type traffic struct {
+	under atomic.Int64
+	last  atomic.Int64 // when one came last, in nanoseconds since 1970
+}
+
+// begin notes that a query came; the other end is that of its answer.
+func (a *traffic) begin() (end func()) {
+	a.last.Store(time.Now().UnixNano())
+	a.under.Add(1)
+	return func() { a.under.Add(-1) }
+}
+
+// Asked notes that a query has come, and gives what notes the end of its answer:
+// migrations wait in between. Collection.Query does so itself; a transport, which
+// has an answer to write, too, begins before and ends behind it.
+func (s *Service) Asked() (end func()) { return s.asked.begin() }
+
+// busyFor is how long queries count as coming in behind one.
+const busyFor = time.Second
+
+// busy reports whether queries come in.
+func (a *traffic) busy() bool {
+	return a.under.Load() > 0 || time.Since(time.Unix(0, a.last.Load())) < busyFor
+}
+
+const (
+	// piece is the least time between two looks at who else wants to work.
+	piece = 200 * time.Microsecond
+	// breath is how long a lane waits between two looks at queries.
+	breath = 100 * time.Microsecond
+	// yields is how many times as long as it has worked a lane waits for
+	// queries at most: where they never end it gets a ninth of the time.
+	yields = 8
+	// leastRest is not worth its timer.
+	leastRest = time.Millisecond
+)
+
+// effort is the lanes of one run, and what they have used.
+type effort struct {
+	asked *traffic
+	pace  *migrate.Pace
+	most  int          // lanes
+	used  atomic.Int64 // since take
+	owed  atomic.Int64 // since the pace was told
+}
+
+func newEffort(a *traffic, l migrate.Limits) *effort {
+	most := runtime.GOMAXPROCS(0)
+	if l.CPUs > 0 {
+		most = min(most, int(math.Ceil(l.CPUs)))
+	}
+	return &effort{asked: a, pace: migrate.NewPace(l), most: most}
+}
+
+// lanes is how many may work now.
+func (e *effort) lanes() int {
+	if n := runtime.GOMAXPROCS(0) - 1; e.asked.busy() && n < e.most {
+		return max(1, n)
+	}
+	return e.most
+}
+
+// take is the processor time that was used since it was last called.
+func (e *effort) take() time.Duration { return time.Duration(e.used.Swap(0)) }
+
+// lane is one goroutine at work.
+type lane struct {
+	effort *effort
+	ctx    context.Context
+	looked time.Time     // when it last looked who else wants to work
+	thread int           // that it ran on then
+	clock  time.Duration // processor time of that thread, then
+}
+
+// alone does work in one lane, the caller's goroutine.
+func (e *effort) alone(ctx context.Context, work func(l *lane) error) error {
+	l := &lane{effort: e, ctx: ctx}
+	l.begin()
+	defer l.count()
+	return work(l)
+}
+
+// each does work for 0..n-1 in up to so many lanes, of which each has a number,
+// and waits.
+func (e *effort) each(ctx context.Context, lanes, n int, work func(l *lane, i int)) {
+	var next atomic.Int64
+	run := func(l *lane) error {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			work(l, i)
+		}
+		return nil
+	}
+	var group sync.WaitGroup
+	for range min(lanes, n) - 1 {
+		group.Go(func() { _ = e.alone(ctx, run) })
+	}
+	_ = e.alone(ctx, run)
+	group.Wait()
+}
+
+// begin begins a piece of work.
+func (l *lane) begin() {
+	l.looked = time.Now()
+	l.thread, l.clock = threadTime()
+}
+
+// count counts a piece of work and begins another. Where Go has moved the
+// goroutine to another thread in the middle of it, which a piece is mostly too
+// short for, it counts as if it had computed all the time.
+func (l *lane) count() {
+	began, thread, clock := l.looked, l.thread, l.clock
+	l.begin()
+	used := l.clock - clock
+	if thread != l.thread {
+		used = l.looked.Sub(began)
+	}
+	l.effort.used.Add(int64(used))
+	l.effort.owed.Add(int64(used))
+}
+
+// waiting does what waits for others than processors, the disk among them: on
+// one thread, because a goroutine that waits is moved.
+func (l *lane) waiting(work func()) {
+	l.count()
+	runtime.LockOSThread()
+	l.begin()
+	work()
+	l.count()
+	runtime.UnlockOSThread()
+}
+
+// yield lets others go first, and no more: who calls it holds what they may
+// wait for.
+func (l *lane) yield() {
+	worked := time.Since(l.looked)
+	if worked < piece {
+		return
+	}
+	l.count()
+	runtime.Gosched()
+	for end := l.looked.Add(yields * worked); l.effort.asked.under.Load() > 0 && l.ctx.Err() == nil && time.Now().Before(end); {
+		time.Sleep(breath)
+	}
+	l.begin()
+}
+
+// pause lets queries go first, and rests where the limit wants it.
+func (l *lane) pause() {
+	l.yield()
+	if rest := l.effort.pace.Rest(time.Now(), time.Duration(l.effort.owed.Swap(0))); rest >= leastRest {
+		_ = systemClock{}.Sleep(l.ctx, rest) // who works looks at the context
+		l.begin()
+	}
+}
+
+// link does the linking of a batch in as many lanes as may work, this one, which
+// is waiting for it, among them.
+func (l *lane) link(n int, link func(i int)) {
+	l.count()
+	runtime.UnlockOSThread()
+	defer func() { // the other lane of this goroutine has counted
+		runtime.LockOSThread()
+		l.begin()
+	}()
+	l.effort.each(l.ctx, l.effort.lanes(), n, func(l *lane, i int) {
+		link(i)
+		l.yield()
+	})
+}
+
+// encode is Collection.encodeSome in as many lanes as may work. Equal texts go
+// to one lane, which pays for them once. A remote model is asked as ever: its
+// queue has the bounds of its server.
+func (e *effort) encode(ctx context.Context, c *Collection, g *generation, texts []string) (done embed.Encoded, rows []int, err error) {
+	if g.endpoint != nil {
+		err = e.alone(ctx, func(l *lane) error {
+			done, rows, err = c.encodeSome(ctx, g, embed.RoleDocument, texts)
+			l.pause()
+			return err
+		})
+		return done, rows, err
+	}
+	parts := share(texts, e.lanes())
+	encoded, some, errs := make([]embed.Encoded, len(parts)), make([][]int, len(parts)), make([]error, len(parts))
+	e.each(ctx, len(parts), len(parts), func(l *lane, i int) {
+		own := make([]string, len(parts[i]))
+		for j, at := range parts[i] {
+			own[j] = texts[at]
+		}
+		encoded[i], some[i], errs[i] = c.encodeSome(l.aside(), g, embed.RoleDocument, own)
+	})
+	if err := errors.Join(errs...); err != nil {
+		return embed.Encoded{}, nil, err
+	}
+	rows = make([]int, len(texts))
+	var vectors []compat.Vectors
+	n := 0
+	for i, part := range parts {
+		for j, at := range part {
+			if rows[at] = some[i][j]; rows[at] >= 0 {
+				rows[at] += n
+			}
+		}
+		done.Tokens, done.Truncated = append(done.Tokens, encoded[i].Tokens...), append(done.Truncated, encoded[i].Truncated...)
+		if rows := encoded[i].Vectors; rows.Len() > 0 {
+			vectors, n = append(vectors, rows), n+rows.Len()
+		}
+	}
+	done.Vectors, err = compat.Concat(vectors...)
+	return done, rows, err
+}
+
+// share gives the places of texts to so many parts of about equal bytes, those
+// of equal texts to one.
+func share(texts []string, parts int) [][]int {
+	list, bytes, of := make([][]int, parts), make([]int, parts), map[string]int{}
+	for i, text := range texts {
+		part, ok := of[text]
+		if !ok {
+			part = slices.Index(bytes, slices.Min(bytes))
+			of[text] = part
+			bytes[part] += len(text) + 1
+		}
+		list[part] = append(list[part], i)
+	}
+	return slices.DeleteFunc(list, func(part []int) bool { return len(part) == 0 })
+}
+
+// aside is the context of encodings in the lane.
+func (l *lane) aside() context.Context { return embed.Aside(l.ctx, l.pause) }
