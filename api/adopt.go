@@ -170,7 +170,7 @@ func (a *adoption) compare(ctx context.Context) (AdoptResult, error) {
 	if err != nil {
 		return AdoptResult{}, err
 	}
-	p.next = drawn.Next
+	p.next, p.first = drawn.Next, len(drawn.Docs)
 	different := map[string]struct{}{}
 	for _, text := range drawn.Texts {
 		different[text] = struct{}{}
@@ -289,7 +289,7 @@ func (a *adoption) adopt(ctx context.Context, result *AdoptResult) (kept bool, e
 	former.hold.release()
 	a.s.logger.Info("collection adopted", "collection", c.Name(), "model", p.model, "texts", result.Sampled, "least_cosine", *result.LeastCosine, "fingerprint", g.fingerprint().String())
 	if c.stored.Sequence() != sequence+written { // others wrote, without a text_field
-		if _, err := a.keepTexts(ctx); err != nil {
+		if _, err := a.keepTexts(context.WithoutCancel(ctx)); err != nil {
 			return true, fmt.Errorf("collection %q is adopted, but not every text of its payloads was kept, so a migration will name some points as blocked: %w", c.Name(), err)
 		}
 	}

@@ -55,7 +55,7 @@ type proof struct {
 	space             compat.Space // claimed
 	have              compat.Manifest
 	points, withText  int
-	different         int // texts
+	first, different  int // texts that were drawn of all, and how many of them differ
 	// What is written from next on was not drawn, and from fitted on not held
 	// against the space.
 	next, fitted store.Position

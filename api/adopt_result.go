@@ -103,8 +103,8 @@ func (p *proof) result() AdoptResult {
 		return r
 	}
 	share := 0.0
-	if r.Sampled < r.WithText {
-		share = 1 - math.Pow(0.05, 1/float64(r.Sampled))
+	if p.first < r.WithText {
+		share = 1 - math.Pow(0.05, 1/float64(p.first))
 	}
 	r.WrongShare = &share
 	return r

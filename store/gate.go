@@ -261,7 +261,7 @@ func (s *Store) sync() *pebble.WriteOptions {
 
 // SetEvidence replaces what was observed of the serving generation: its
 // probes, model card and measured recall. Nothing else of a manifest can be
-// changed in place without its graph (Retune). Errors: *compat.InvalidError,
+// changed in place without its graph (Retune, Adopt). Errors: *compat.InvalidError,
 // ErrNotFound, ErrFailed, ErrClosed.
 func (c *Collection) SetEvidence(ctx context.Context, evidence compat.Evidence) error {
 	return c.setEvidence(ctx, func(all *generations) *generation { return all.serving }, func(e *compat.Evidence) { *e = evidence })
