@@ -57,6 +57,9 @@ type Query struct {
 	Ef     int               // breadth of a graph search; 0: the manifest's default
 	Exact  bool              // scan everything instead of using the graph
 	Filter Filter            // nil: everything
+	// Spare hits beyond K may be given by an engine of codes: those that their
+	// error doesn't tell from the K-th. An exact query has none.
+	Spare int
 }
 
 // Hit is one neighbour.
@@ -76,10 +79,13 @@ const (
 )
 
 // Answer is the outcome of one query: at most K hits, nearest first, ties by
-// ascending ordinal.
+// ascending ordinal; and Spare more, where the query asks for them.
 type Answer struct {
 	Hits []Hit
 	Plan Plan
+	// Error is the standard error of a score, where vectors are codes and spare
+	// hits were asked for; 0: none is known.
+	Error float32
 }
 
 // Stats describe an index at a moment.

@@ -27,15 +27,18 @@
 // oversampling of the manifest. Neighbours are chosen by 8-bit codes in both.
 // No float32 vectors are held: scores carry the error of the residual, about
 // 1e-5 of the norms under int8 and 1e-4 under lvq4x8, and two vectors whose codes
-// and residuals are equal are the same vector.
+// and residuals are equal are the same vector. A query that asks for spare hits is
+// told that error, and has those that it leaves in doubt (doubt.go).
 //
 // Scale and mean come from the first 1,024 vectors, which are float32 until
 // then and are encoded at once. Stats.Drifted says when later ones are of another
 // size; Compact then takes new ones, from what the codes stand for.
 //
 // A walk over codes expands four nodes at once, so that it waits for memory
-// once. After an admitting walk hits that lie no further apart than the noise of
-// the codes are no answer: it is followed by a scan.
+// once. One that ends among nodes which the coarse layer can't tell from its best
+// is done again by both layers (blind.go). After an admitting walk hits that lie
+// no further apart than the noise of the codes are no answer: it is followed by a
+// scan.
 //
 // # Choice of neighbours
 //

@@ -25,8 +25,8 @@ const (
 // inserts a vector's successor before it deletes the vector finds one of the
 // two, or both, whatever happens meanwhile.
 func (r *search) scan(ctx context.Context) error {
-	r.best.Reset(r.most+spare, r.cfg.Metric)
-	r.noise = noise{}
+	r.best.Reset(r.most+max(spare, r.spare), r.cfg.Metric)
+	r.noise, r.steps = noise{}, steps{}
 	var err error
 	if r.filter != nil && r.filter.Count() < r.live {
 		err = r.scanAdmitted(ctx)
@@ -41,7 +41,7 @@ func (r *search) scan(ctx context.Context) error {
 }
 
 // settle scores what a scan kept by the vectors that its ordinals have now,
-// each once, and leaves the best in r.best.
+// each once, and leaves the best in r.best, and all of them in r.kept.
 func (r *search) settle() {
 	r.kept = r.best.AppendTo(r.kept[:0])
 	hits := r.kept
@@ -66,6 +66,7 @@ func (r *search) settle() {
 		})
 	}
 	hits = slices.Compact(hits)
+	r.kept = hits
 	r.best.Reset(r.most, r.cfg.Metric)
 	for _, h := range hits {
 		r.best.Offer(h)

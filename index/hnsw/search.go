@@ -43,6 +43,8 @@ type search struct {
 	exact  bool   // a scan compares both layers of every row
 	noise  noise  // of the coarse layer, as a scan has met it
 	seen   []item // the nodes behind r.best, after a walk
+	spare  int    // hits beyond the last that the query takes where codes leave a doubt
+	steps  steps  // of the fine layer of the rows that were compared by it
 
 	apart    float64 // of rescore: sum of squares of what the layers are apart
 	compared int     // rows that it is over
@@ -64,6 +66,9 @@ func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer
 	}
 	r.ef = max(r.ef, r.k)
 	r.exact = q.Exact
+	if !q.Exact {
+		r.spare = min(max(q.Spare, 0), maxNodes)
+	}
 	switch {
 	case q.Exact, r.scanIsCheaper(admitted):
 		answer.Plan = index.PlanExact
@@ -78,14 +83,12 @@ func (r *search) answer(ctx context.Context, q index.Query, answer *index.Answer
 		}
 		quiet := changed == r.changed.Load()
 		switch {
-		case answer.Plan == index.PlanExact:
+		case answer.Plan == index.PlanExact, enough && quiet:
 			answer.Hits = r.best.Take()
+			r.addDoubtful(answer, q.K)
 			return nil
 		case !enough:
 			answer.Plan = index.PlanExact
-		case quiet:
-			answer.Hits = r.best.Take()
-			return nil
 		default:
 			if answer.Hits = r.mend(); len(answer.Hits) == r.k {
 				return nil
@@ -125,7 +128,13 @@ func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough
 		if err := r.walk(ctx, a, r.scratch, 0, ef, at); err != nil {
 			return false, err
 		}
-		if found := r.collect(a, r.scratch.pool.found()); found >= min(r.live, max(r.k, r.ef/2)) {
+		found := r.collect(a, r.scratch.pool.found())
+		if r.blind(a, ef) {
+			if found, err = r.walkFine(ctx, a, ef); err != nil {
+				return false, err
+			}
+		}
+		if found >= min(r.live, max(r.k, r.ef/2)) {
 			return true, nil
 		}
 	}
@@ -217,6 +226,7 @@ func (r *search) score(a *arrays, id uint32) float32 {
 	}
 	r.self[0] = id
 	r.fine(r.compare[:1], a, &r.target, r.self[:])
+	r.noteSteps(a, r.self[:])
 	return r.measure.Score(float64(r.compare[0]))
 }
 
@@ -224,6 +234,7 @@ func (r *search) score(a *arrays, id uint32) float32 {
 // the coarse layer are compared again in both.
 func (r *search) rescore(a *arrays, items []item) (found int) {
 	r.best.Reset(r.k, r.cfg.Metric)
+	r.kept, r.steps = r.kept[:0], steps{}
 	r.seen = items
 	want := r.k + max(r.k/2, 5)
 	if r.cfg.Build.Encoding == compat.EncodingLVQ4x8 {
@@ -249,7 +260,7 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 			r.offerFine(a, n)
 			n = 0
 			want += step
-			more = r.promises(it)
+			more = r.promises(it, promising)
 		}
 		if r.whole && !more {
 			found += len(items) - i
@@ -276,13 +287,13 @@ func (r *search) rescore(a *arrays, items []item) (found int) {
 
 // promises reports whether a node may be among the best although all of those
 // that are nearer in the coarse layer have been compared in both: it is not
-// farther than the last of the best by twice what the layers were apart.
-func (r *search) promises(it item) bool {
+// farther than the last of the best by some times what the layers were apart.
+func (r *search) promises(it item, times float32) bool {
 	kth, full := r.best.Farthest()
 	if !full {
 		return true
 	}
-	slack := 2 * float32(math.Sqrt(r.apart/float64(max(r.compared, 1))))
+	slack := times * float32(math.Sqrt(r.apart/float64(max(r.compared, 1))))
 	guess := r.measure.Score(float64(r.measure.RawOf(it.key())))
 	if r.cfg.Metric == compat.MetricL2 {
 		return guess-slack < kth
@@ -303,6 +314,7 @@ func (r *search) returns(a *arrays, link uint32) bool {
 // r.guess has their scores in the coarse layer.
 func (r *search) offerFine(a *arrays, n int) {
 	r.fine(r.raw[:n], a, &r.target, r.ids[:n])
+	r.noteSteps(a, r.ids[:n])
 	r.compared += n
 	for i, id := range r.ids[:n] {
 		score := r.measure.Score(float64(r.raw[i]))
@@ -310,7 +322,11 @@ func (r *search) offerFine(a *arrays, n int) {
 		r.apart += d * d
 		for link := id + 1; link != 0; link = atomic.LoadUint32(&a.twins[link-1]) {
 			if r.returns(a, link) {
-				r.best.Offer(index.Hit{Ordinal: atomic.LoadUint32(&a.ordinals[link-1]), Score: score})
+				h := index.Hit{Ordinal: atomic.LoadUint32(&a.ordinals[link-1]), Score: score}
+				r.best.Offer(h)
+				if r.spare > 0 {
+					r.kept = append(r.kept, h)
+				}
 			}
 		}
 	}

@@ -50,6 +50,7 @@ type scratch struct {
 	blocks  [together][]uint32 // of a walk
 	next    [together]uint32   // likely to be expanded next
 	fetched uint32             // takes what is loaded only to be fetched
+	finely  bool               // a walk goes by both layers
 }
 
 // together nodes are expanded at once by a walk over codes.
@@ -200,9 +201,12 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 // keys sets the first n of s.near to the keys of the target against the first n
 // of s.ids. It may write to the three beyond them.
 func (c *core) keys(a *arrays, s *scratch, n int) {
-	if a.book == nil {
+	switch {
+	case a.book == nil:
 		c.measure.Rows(s.raw[:n], s.target.vector, a.vectors, s.ids[:n])
-	} else {
+	case s.finely:
+		a.book.Fine(s.raw[:n], &s.target.coded, a.rows, s.ids[:n])
+	default:
 		// The kernels take four rows at a time.
 		whole := (n + 3) &^ 3
 		for i := n; i < whole; i++ {

@@ -112,8 +112,8 @@ func (x *Index) offer(s *scratch, b *block, n int) {
 	}
 }
 
-// merge gives the best k of the engine's hits and those of the tail, each
-// ordinal once.
+// merge gives the best of the engine's hits and those of the tail, each ordinal
+// once: k, and as many more as the engine has given beyond them.
 func (x *Index) merge(s *scratch, hits []index.Hit, k int) []index.Hit {
 	met := make(map[uint32]bool, s.best.Len())
 	var merged []index.Hit
@@ -132,6 +132,7 @@ func (x *Index) merge(s *scratch, hits []index.Hit, k int) []index.Hit {
 			merged = append(merged, h)
 		}
 	}
+	k = max(k, len(hits))
 	index.SortHits(merged, x.cfg.Metric)
 	return merged[:min(k, len(merged)):min(k, len(merged))]
 }

@@ -310,3 +310,37 @@ func TestDrift(t *testing.T) {
 		}
 	}
 }
+
+// TestError: scores of both layers are off by what Error says, on the whole.
+func TestError(t *testing.T) {
+	const seed, n = 5, 300
+	each(t, func(t *testing.T, encoding compat.Encoding, metric compat.Metric, dim int) {
+		if dim < 16 {
+			t.Skip("too few components to average over")
+		}
+		rows := sample(rand.New(rand.NewPCG(seed, 1)), metric, n, dim)
+		b, s := filled(encoding, metric, rows)
+		m := measure.Of(metric)
+		var q Query
+		raw := make([]float32, 1)
+		sum, count := 0.0, 0
+		for i := 0; i < n; i += 10 {
+			b.Prepare(&q, rows[i])
+			for j := range n {
+				if i == j {
+					continue
+				}
+				id := uint32(j)
+				b.Fine(raw, &q, s, []uint32{id})
+				step := float64(b.FineStep(s, id))
+				off := float64(m.Score(float64(raw[0]))) - float64(m.Score(m.Wide(rows[i], rows[j])))
+				off /= float64(b.Error(&q, step*step, s, id))
+				sum += off * off
+				count++
+			}
+		}
+		if rms := math.Sqrt(sum / float64(count)); !(rms > 0.7 && rms < 1.4) {
+			t.Errorf("scores are off by %.2f times what Error says", rms)
+		}
+	})
+}

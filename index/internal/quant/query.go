@@ -3,6 +3,7 @@ package quant
 import (
 	"math"
 
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/kernels/codes"
 	"github.com/vecino-db/vecino/kernels/f32"
 )
@@ -174,6 +175,34 @@ func (b *Book) Fine(dst []float32, q *Query, s Slabs, rows []uint32) {
 		}
 		dst[i] = float32(dot)
 	}
+}
+
+// FineStep is the step of a row's fine layer.
+func (b *Book) FineStep(s Slabs, id uint32) float32 { return s.Params[int(id)*b.params+atStep] }
+
+// Error is the standard error of the score of q against rows like one of them by
+// Fine, given the mean square of their fine steps: what is rounded to a step is
+// off by 1/sqrt(12) of it, in every dimension.
+func (b *Book) Error(q *Query, fineSteps float64, s Slabs, id uint32) float32 {
+	own := float64(q.s2) * float64(q.s2)
+	query, row := 1.0, 1.0 // squared norms
+	switch b.measure.Metric() {
+	case compat.MetricL2:
+		// The error of a squared distance is the distance times twice this.
+		return float32(math.Sqrt((fineSteps + own) / 12))
+	case compat.MetricDot:
+		query, row = 0, 0
+		r := b.Row(s, id)
+		bound, step := r.bound(b), r.step(b)
+		for i := range b.dim {
+			x := 253*int64(q.first[i]) + int64(q.second[i])
+			query += float64(x * x)
+			y := float64(bound + step*r.at(b, i))
+			row += y * y
+		}
+		query *= own
+	}
+	return float32(math.Sqrt((fineSteps*query + own*row) / 12))
 }
 
 // Pairs sets dst[i] to the raw value of row id against row rows[i], of int8, in
