@@ -225,11 +225,9 @@ func (x *comparison) run(ctx context.Context) (found, wanted int, err error) {
 			truth.Own(i, x.own[i])
 			k++
 		}
-		answer, err := x.g.graph.Search(ctx, index.Query{Vector: q, K: k, Ef: x.ef})
-		if err != nil {
+		if answers[i], err = x.ask(ctx, q, k); err != nil {
 			return 0, 0, fmt.Errorf("collection %q: recall: %w", x.c.name, err)
 		}
-		answers[i] = answer.Hits
 		if x.breathe != nil {
 			x.breathe()
 		}
@@ -281,6 +279,20 @@ func (x *comparison) run(ctx context.Context) (found, wanted int, err error) {
 		err = x.pause(ctx, time.Since(worked))
 	}
 	return found, wanted, err
+}
+
+// ask is a search as a query has it, up to its documents.
+func (x *comparison) ask(ctx context.Context, q compat.Searchable, k int) (hits []index.Hit, err error) {
+	era := x.c.past.begin()
+	defer func() { err = errors.Join(err, x.c.past.end(era)) }()
+	run := searchRun{c: x.c, g: x.g, era: era, take: k, wanted: k}
+	request := index.Query{Vector: q, K: k, Ef: x.ef}
+	run.rescoring(&request)
+	answer, snapshot, err := run.find(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Hits, snapshot.Close()
 }
 
 // errRecordUnless is the error of a key that can't be read.

@@ -28,8 +28,9 @@ const DefaultOversampling = 2
 // Rescoring says what the vectors as they were put decide, in a generation
 // whose graph keeps codes. Others have nothing to rescore.
 type Rescoring struct {
-	// On: the hits of the index are scored and ordered anew by their vectors.
-	// nil: where the query is exact.
+	// On: the hits of the index are scored and ordered anew by their vectors;
+	// false: never. nil: where the query is exact, and else those hits that the
+	// codes leave in doubt.
 	On *bool
 	// Oversampling times the hits that are wanted are looked at; not 1 to
 	// compat.MaxOversampling: DefaultOversampling.
@@ -46,7 +47,12 @@ func (r *searchRun) rescoring(request *index.Query) {
 		return
 	}
 	r.scanned = s.IgnoreCodes || r.query.Exact && (s.On == nil || *s.On)
-	if !r.scanned && (s.On == nil || !*s.On) {
+	if !r.scanned && s.On == nil {
+		r.doubts = true
+		request.Spare = min((doubtTimes-1)*request.K, doubtMost)
+		return
+	}
+	if !r.scanned && !*s.On {
 		return
 	}
 	r.scorer = index.NewScorer(r.g.config, request.Vector)
@@ -125,19 +131,24 @@ func (r *searchRun) rescore(ctx context.Context, snapshot *pebble.Snapshot, hits
 				return err
 			}
 		}
-		row, err := vectors.find(h.Ordinal)
-		if err == nil && row == nil {
-			row, err = r.missing(snapshot, h.Ordinal)
-		}
-		if err != nil {
+		if err := r.score(snapshot, vectors, h); err != nil {
 			return err
-		}
-		if row != nil {
-			h.Score = r.scorer.Score(row)
 		}
 	}
 	index.SortHits(hits, r.g.config.Metric)
 	return nil
+}
+
+// score scores a hit by its vector, where there is one.
+func (r *searchRun) score(snapshot *pebble.Snapshot, vectors *vectorReader, h *index.Hit) error {
+	row, err := vectors.find(h.Ordinal)
+	if err == nil && row == nil {
+		row, err = r.missing(snapshot, h.Ordinal)
+	}
+	if err == nil && row != nil {
+		h.Score = r.scorer.Score(row)
+	}
+	return err
 }
 
 // missing is the vector of an ordinal that the snapshot does not have, in the

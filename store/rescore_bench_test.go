@@ -91,7 +91,8 @@ func BenchmarkRescoring(b *testing.B) {
 			}{
 				{"exact", SearchQuery{Exact: true}},
 				{"codes, all", SearchQuery{Exact: true, Rescoring: Rescoring{On: &no}}},
-				{"codes", SearchQuery{}},
+				{"codes", SearchQuery{Rescoring: Rescoring{On: &no}}},
+				{"in doubt", SearchQuery{}},
 				{"rescored x1", SearchQuery{Rescoring: Rescoring{On: &yes, Oversampling: 1}}},
 				{"rescored x2", SearchQuery{Rescoring: Rescoring{On: &yes, Oversampling: 2}}},
 				{"rescored x4", SearchQuery{Rescoring: Rescoring{On: &yes, Oversampling: 4}}},

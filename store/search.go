@@ -99,6 +99,8 @@ type searchRun struct {
 	// stand. scanned: such vectors are scanned in place of the index.
 	scorer  *index.Scorer
 	scanned bool
+	// doubts: they decide of the index's hits what its scores leave open.
+	doubts bool
 }
 
 // ordinalSet is the documents that a filter admits, as the index sees them:
@@ -145,7 +147,7 @@ func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResu
 		}
 		if first && r.g == r.c.serving() {
 			asked := request
-			if r.scorer != nil {
+			if r.scorer != nil && !r.doubts {
 				asked.K = r.wanted // what the graph finds by itself is watched
 			}
 			r.c.watch(asked, answer.Plan)
@@ -163,25 +165,37 @@ func (r *searchRun) search(ctx context.Context, request index.Query) (SearchResu
 
 // round asks once, and resolves the answer.
 func (r *searchRun) round(ctx context.Context, request index.Query) (answer index.Answer, hits []Hit, done bool, err error) {
+	answer, snapshot, err := r.find(ctx, request)
+	if err != nil {
+		return answer, nil, false, err
+	}
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	hits, done, err = r.resolve(ctx, snapshot, answer.Hits)
+	return answer, hits, done, err
+}
+
+// find asks once, the vectors in the snapshot that it gives included, which the
+// caller closes.
+func (r *searchRun) find(ctx context.Context, request index.Query) (answer index.Answer, snapshot *pebble.Snapshot, err error) {
 	if !r.scanned {
 		if answer, err = r.g.graph.Search(ctx, request); err != nil {
-			return answer, nil, false, fmt.Errorf("collection %q: search: %w", r.c.name, err)
+			return answer, nil, fmt.Errorf("collection %q: search: %w", r.c.name, err)
 		}
 	}
 	// The snapshot comes after the graph's answer, see past.empty.
-	snapshot := r.c.store.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	snapshot = r.c.store.db.NewSnapshot()
 	switch {
 	case r.scanned:
 		answer, err = r.scan(ctx, snapshot, request)
+	case r.doubts:
+		err = r.decide(ctx, snapshot, request, &answer)
 	case r.scorer != nil:
 		err = r.rescore(ctx, snapshot, answer.Hits)
 	}
 	if err != nil {
-		return answer, nil, false, err
+		return answer, nil, errors.Join(err, snapshot.Close())
 	}
-	hits, done, err = r.resolve(ctx, snapshot, answer.Hits)
-	return answer, hits, done, err
+	return answer, snapshot, nil
 }
 
 // resolve turns ordinals into documents. done says that more ordinals would

@@ -76,8 +76,7 @@ func TestRescore(t *testing.T) {
 		{`{"quantization":{"ignore":true}}`, true},
 		{`{"hnsw_ef":2000,"quantization":{"rescore":true,"oversampling":100}}`, true},
 		{`{"exact":true,"quantization":{"rescore":false}}`, false},
-		{`{"quantization":null}`, false},
-		{`null`, false},
+		{`{"quantization":{"rescore":false}}`, false},
 	} {
 		body := fmt.Sprintf(`{"query":%s,"limit":20,"offset":3,%s,"params":%s}`, wanted, where, test.params)
 		older := fmt.Sprintf(`{"vector":%s,"limit":20,"offset":3,%s,"params":%s}`, wanted, where, test.params)
