@@ -442,7 +442,7 @@ func TestTightClusters(t *testing.T) {
 		rows[i] = centres[i/dim%clusters*dim+i%dim] + 0.1*float32(rng.NormFloat64())
 	}
 	queries := rows[:100*dim]
-	for encoding, floor := range map[compat.Encoding]float64{compat.EncodingInt8: 0.8, compat.EncodingLVQ4x8: 0.2} {
+	for encoding, floor := range map[compat.Encoding]float64{compat.EncodingInt8: 0.9, compat.EncodingLVQ4x8: 0.75} {
 		g, space := newEncoded(t, encoding, dim, compat.MetricCosine)
 		insert(t, g, space, 0, rows)
 		narrow, broad := truthRecall(t, g, space, rows, queries, 32), truthRecall(t, g, space, rows, queries, 250)
