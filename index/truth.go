@@ -18,8 +18,9 @@ type Truth struct {
 	best    []TopK
 	row     []float32
 	raw     []float32
-	nearest []map[uint32]bool // after Done
-	last    []float32         // the score of the k-th
+	until   uint64           // ordinals from here on are left out
+	nearest [][]Hit          // after Done, nearest first
+	rank    []map[uint32]int // in nearest, by ordinal
 }
 
 // NewTruth asks for the k nearest of each query.
@@ -27,7 +28,7 @@ func NewTruth(cfg Config, queries []compat.Searchable, k int) *Truth {
 	dim := cfg.Dimension
 	t := &Truth{
 		cfg: cfg, measure: measure.Of(cfg.Metric), queries: make([]float32, len(queries)*dim),
-		own: make([]int64, len(queries)), best: make([]TopK, len(queries)), row: make([]float32, dim), raw: make([]float32, len(queries)),
+		own: make([]int64, len(queries)), best: make([]TopK, len(queries)), row: make([]float32, dim), raw: make([]float32, len(queries)), until: math.MaxUint64,
 	}
 	for i, q := range queries {
 		t.measure.Prepare(t.queries[i*dim:(i+1)*dim], q.Row(0))
@@ -42,8 +43,16 @@ func NewTruth(cfg Config, queries []compat.Searchable, k int) *Truth {
 // nearest, which is no question.
 func (t *Truth) Own(query int, ordinal uint32) { t.own[query] = int64(ordinal) }
 
+// Until leaves the ordinals from next on out, of what is shown and of hits: they
+// were given when the searches that are compared had begun, so no search need
+// have seen them.
+func (t *Truth) Until(next uint64) { t.until = next }
+
 // Show considers one stored vector. Each is shown once.
 func (t *Truth) Show(ordinal uint32, vector []float32) {
+	if uint64(ordinal) >= t.until {
+		return
+	}
 	t.measure.Prepare(t.row, vector)
 	t.measure.Rows(t.raw, t.row, t.queries, t.all)
 	for i, raw := range t.raw {
@@ -59,43 +68,63 @@ func (t *Truth) Show(ordinal uint32, vector []float32) {
 // Done ends the showing.
 func (t *Truth) Done() {
 	for i := range t.best {
-		set := make(map[uint32]bool, t.best[i].Len())
-		last, _ := t.best[i].Farthest()
-		for _, h := range t.best[i].Take() {
-			set[h.Ordinal] = true
+		nearest := t.best[i].Take()
+		rank := make(map[uint32]int, len(nearest))
+		for at, h := range nearest {
+			rank[h.Ordinal] = at
 		}
-		t.nearest, t.last = append(t.nearest, set), append(t.last, last)
+		t.nearest, t.rank = append(t.nearest, nearest), append(t.rank, rank)
 	}
 }
 
 // Compare says how many of the true nearest of a query there are, and how many
 // of them are among hits. A hit that is as near as the last of them, up to
 // rounding, counts: vector gives what is stored for its ordinal, nil if there
-// is nothing any more. Done comes before.
+// is nothing any more. A hit that has gone since, or came later than Until, took
+// the place of one that is there: there is one less to be found. Done comes
+// before.
 func (t *Truth) Compare(query int, hits []Hit, vector func(ordinal uint32) []float32) (found, wanted int) {
-	wanted = len(t.nearest[query])
+	nearest, rank := t.nearest[query], t.rank[query]
+	wanted = len(nearest)
+	var others [][]float32
+	var ranks []int
 	for _, h := range hits {
-		if found == wanted || t.own[query] == int64(h.Ordinal) {
+		if t.own[query] == int64(h.Ordinal) {
 			continue
 		}
-		if t.nearest[query][h.Ordinal] || t.ties(query, vector(h.Ordinal)) {
+		if at, ok := rank[h.Ordinal]; ok {
+			ranks = append(ranks, at)
+		} else if row := vector(h.Ordinal); row == nil || uint64(h.Ordinal) >= t.until {
+			wanted = max(0, wanted-1)
+		} else {
+			others = append(others, row)
+		}
+	}
+	for _, at := range ranks {
+		if at < wanted || wanted > 0 && t.level(nearest[at].Score, nearest[wanted-1].Score) {
 			found++
 		}
 	}
-	return found, wanted
+	for _, row := range others {
+		if wanted > 0 && t.level(t.score(query, row), nearest[wanted-1].Score) {
+			found++
+		}
+	}
+	return min(found, wanted), wanted
 }
 
-// ties reports whether a vector is as near to a query as the last of its
-// nearest.
-func (t *Truth) ties(query int, vector []float32) bool {
-	if vector == nil {
-		return false
-	}
+// score compares a query with a vector.
+func (t *Truth) score(query int, vector []float32) float32 {
 	dim := t.cfg.Dimension
 	t.measure.Prepare(t.row, vector)
-	score := t.measure.Score(float64(t.measure.Raw(t.queries[query*dim:(query+1)*dim], t.row)))
-	rounding := 1e-6 * math.Max(1, math.Abs(float64(t.last[query])))
-	return float64(t.measure.Distance(score)-t.measure.Distance(t.last[query])) <= rounding
+	return t.measure.Score(float64(t.measure.Raw(t.queries[query*dim:(query+1)*dim], t.row)))
+}
+
+// level reports whether a score is as near as the last that counts, up to
+// rounding.
+func (t *Truth) level(score, last float32) bool {
+	rounding := 1e-6 * math.Max(1, math.Abs(float64(last)))
+	return float64(t.measure.Distance(score)-t.measure.Distance(last)) <= rounding
 }
 
 // RecallInterval is where the recall lies of which a mean over n queries was

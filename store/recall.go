@@ -66,7 +66,7 @@ type Recall struct {
 
 // MeasureRecall compares the graph's answers with those of a scan of the stored
 // vectors, as they were put: what an encoding loses counts. Writes go on beside
-// it, and blur it by what they change in the time of the graph's searches.
+// it: what came or went in its time is left out on both sides.
 // Errors: ErrBatch, ErrGeneration, index.ErrSpace, and those of Get.
 func (c *Collection) MeasureRecall(ctx context.Context, q RecallQuery) (r Recall, err error) {
 	if err := q.Validate(); err != nil {
@@ -218,6 +218,7 @@ const stretch = 1024
 func (x *comparison) run(ctx context.Context) (found, wanted int, err error) {
 	worked := time.Now()
 	truth := index.NewTruth(x.g.config, x.queries, x.k)
+	truth.Until(x.c.current().next) // what is written from here on, some searches see and some don't
 	answers := make([][]index.Hit, len(x.queries))
 	for i, q := range x.queries {
 		k := x.k

@@ -134,3 +134,58 @@ func TestWatch(t *testing.T) {
 		t.Error("nobody was warned")
 	}
 }
+
+// TestMeasureRecallBesideWriters: points that are replaced while it measures
+// make the recall neither less nor more.
+func TestMeasureRecallBesideWriters(t *testing.T) {
+	ctx := context.Background()
+	const n = 1200
+	s, c, m := blinded(t, -1, n)
+	defer closeStore(t, s)
+	var queries []compat.Searchable
+	for i := range 100 {
+		queries = append(queries, stamp(t, m, vectorOf(i, 999, 8)))
+	}
+	measure := func(c *Collection) (float64, int) {
+		t.Helper()
+		written, version := 0, 2
+		over, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for ; ; version++ {
+				for from := 0; from < n; from += 20 {
+					select {
+					case <-over:
+						return
+					default:
+						put(t, c, version, from, from+20)
+						written += 20
+					}
+				}
+			}
+		}()
+		sum := 0.0
+		const rounds = 5
+		for range rounds {
+			r, err := c.MeasureRecall(ctx, RecallQuery{Queries: queries, K: 10})
+			if err != nil {
+				t.Error(err)
+			}
+			sum += r.Recall / rounds
+		}
+		close(over)
+		<-ended
+		return sum, written
+	}
+	missing, written := measure(c)
+	if math.Abs(missing-0.75) > 0.08 {
+		t.Errorf("recall %.3f of a graph that misses a quarter, beside %d writes", missing, written)
+	}
+	exact := create(t, s, "two", m)
+	put(t, exact, 1, 0, n)
+	whole, more := measure(exact)
+	t.Logf("recall %.4f beside %d writes, %.4f beside %d", missing, written, whole, more)
+	if whole < 0.99 { // a write that has just begun may miss a search
+		t.Errorf("recall %.4f of a scan, beside %d writes", whole, more)
+	}
+}
