@@ -199,7 +199,7 @@ func (l *lane) link(n int, link func(i int)) {
 func (e *effort) encode(ctx context.Context, c *Collection, g *generation, texts []string) (done embed.Encoded, rows []int, err error) {
 	if g.endpoint != nil {
 		err = e.alone(ctx, func(l *lane) error {
-			done, rows, err = c.encodeSome(ctx, g, embed.RoleDocument, texts)
+			l.waiting(func() { done, rows, err = c.encodeSome(ctx, g, embed.RoleDocument, texts) })
 			l.pause()
 			return err
 		})

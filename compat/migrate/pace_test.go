@@ -20,7 +20,7 @@ func TestPace(t *testing.T) {
 			}
 			var used time.Duration
 			now := start
-			for now.Before(start.Add(20 * time.Second)) {
+			for end := start.Add(20 * time.Second); now.Before(end); {
 				next := 0
 				for i := range free {
 					if free[i].Before(free[next]) {

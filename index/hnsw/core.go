@@ -168,6 +168,9 @@ type core struct {
 	epoch *atomic.Uint64 // the graph's; see touched
 	born  uint64         // the epoch in which this core began to serve, or its rows were encoded; guarded by the writers' lock
 
+	seeds   atomic.Pointer[seeds] // nil: too few nodes
+	seeding sync.Mutex            // one chooses seeds at a time
+
 	scratch sync.Pool // of *scratch
 }
 

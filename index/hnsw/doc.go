@@ -40,6 +40,16 @@
 // no further apart than the noise of the codes are no answer: it is followed by a
 // scan.
 //
+// # Where a walk begins
+//
+// Where the upper levels lead. As a graph grows, at 1,024 nodes and whenever half
+// as many more have come, some of its nodes are searched for so; when one is lost,
+// walks of level 0 begin at seeds from then on, all of which are compared with the
+// query at once: nodes of a sample that lie as far apart as can be, and some taken
+// by chance. A checkpoint says whether there are any, and Load chooses them anew;
+// Optimize looks again. 768 nodes are searched for, so the loss of a group that is
+// less than a thousandth of the graph may go unnoticed. See seeds.go for why.
+//
 // # Choice of neighbours
 //
 // Of the links of a full block the diverse ones stay, seven eighths of it at

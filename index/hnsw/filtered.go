@@ -71,15 +71,17 @@ func (o *outlook) poor(ef int, full bool) bool {
 // walkAdmitting is walk that counts only nodes with a live, admitted hit, so
 // that ef of them are found however few there are; they are left in r.results.
 // It reports false when a scan is cheaper than what it has before it.
-func (r *search) walkAdmitting(ctx context.Context, a *arrays, from item, admitted int) (complete bool, err error) {
+func (r *search) walkAdmitting(ctx context.Context, a *arrays, from []item, admitted int) (complete bool, err error) {
 	s := r.scratch
 	n := r.visitable(a)
 	s.unvisit(n)
 	s.candidates, s.results = s.candidates[:0], s.results[:0]
-	s.visit(from.id())
-	s.candidates.push(from)
-	if r.admits(a, from.id()) {
-		s.results.push(^from)
+	for _, it := range from {
+		s.visit(it.id())
+		s.candidates.push(it)
+		if r.admits(a, it.id()) {
+			s.results.push(^it)
+		}
 	}
 	o := outlook{scan: float64(admitted), next: max(probe*float64(admitted)/lookCost, 64)}
 	for hops := 1; ; hops++ {

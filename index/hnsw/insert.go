@@ -43,10 +43,14 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 	}
 	entry := c.entry.Load()
 	top := min(level, int(entry>>32))
-	at := c.descend(a, s, entry, top)
+	if top == 0 {
+		c.enter(a, s, entry)
+	} else {
+		s.starts = append(s.starts[:0], c.descend(a, s, entry, top))
+	}
 	for l := top; l >= 0; l-- {
 		// Without an end to its context a walk has no error.
-		_ = c.walk(context.Background(), a, s, l, c.cfg.Build.EfConstruction, at)
+		_ = c.walk(context.Background(), a, s, l, c.cfg.Build.EfConstruction, s.starts...)
 		if l == 0 {
 			if equal, ok := c.findEqual(a, s, id); ok {
 				c.hang(a, equal, id)
@@ -54,7 +58,7 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 			}
 		}
 		found := s.pool.found()
-		at = found[0] &^ 1
+		s.starts = append(s.starts[:0], found[0]&^1)
 		limit, fill := a.strideU, a.strideU
 		if l == 0 {
 			limit, fill = a.strideB, a.strideB*7/8
@@ -76,6 +80,7 @@ func (c *core) add(a *arrays, s *scratch, ordinal uint32) (id uint32, ok bool) {
 	if level > int(entry>>32) {
 		c.raise(id, level, false)
 	}
+	c.reseed(a, s, false)
 	return id, true
 }
 

@@ -40,6 +40,7 @@ type loader struct {
 	reader *index.Reader
 	want   int      // nodes that the head promises
 	first  int      // the first part that is not the book
+	seeded bool     // searches of it need seeds
 	upper  [][]byte // by range: the links above level 0
 }
 
@@ -93,14 +94,14 @@ func (l *loader) readHead(head []byte) (dead []byte, err error) {
 		return nil, corrupt("built with M %d, efConstruction %d, metric %d; wanted are %d, %d, %s: build the graph anew", u32(4), u32(8), head[12], build.M, build.EfConstruction, l.cfg.Metric)
 	case head[13] != encodingCodes[build.Encoding]:
 		return nil, corrupt("vectors kept in encoding %d, not as %s: build the graph anew", head[13], build.Encoding)
-	case head[14] > 1 || head[14] > head[13]:
+	case head[14] > 3 || head[14]&1 > head[13]:
 		return nil, corrupt("encoded vectors of encoding %d", head[13])
 	case head[15] > 24:
 		return nil, corrupt("ranges of 2^%d nodes", head[15])
 	case u32(16) > maxNodes || len(head) != headBytes+4*words(int(u32(16))):
 		return nil, corrupt("%d nodes in a head of %d bytes", u32(16), len(head))
 	}
-	l.want, l.first = int(u32(16)), int(head[14])
+	l.want, l.first, l.seeded = int(u32(16)), int(head[14]&1), head[14]&2 != 0 && u32(16) > 0
 	ranges := (l.want + 1<<head[15] - 1) >> head[15]
 	if parts := len(l.reader.Sums()); parts != l.first+2*ranges {
 		return nil, corrupt("%d nodes in %d parts", l.want, parts)
@@ -345,7 +346,17 @@ func (l *loader) check() error {
 	for i := range l.upper {
 		group.Go(func() error { return l.checkTargets(a, i<<a.shift, min((i+1)<<a.shift, l.want)) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	s := l.scratch.Get().(*scratch)
+	defer l.scratch.Put(s)
+	if n := l.nodes.Load(); l.seeded {
+		l.seeds.Store(l.seedsOf(a, s, l.sampleLive(a, n), n))
+	} else if n >= seedSample {
+		l.seeds.Store(&seeds{nodes: n})
+	}
+	return nil
 }
 
 // checkTargets: links of nodes lead to nodes of their level.

@@ -28,6 +28,7 @@ func (g *Graph) Optimize(ctx context.Context, progress func(done, total int)) er
 	if total == 0 {
 		return ctx.Err()
 	}
+	g.look(c)
 	var (
 		next    atomic.Int64
 		mu      sync.Mutex // of progress
@@ -64,6 +65,17 @@ func (g *Graph) Optimize(ctx context.Context, progress func(done, total int)) er
 	return nil
 }
 
+// look finds out whether searches need seeds by now.
+func (g *Graph) look(c *core) {
+	g.writers.RLock()
+	defer g.writers.RUnlock()
+	s := c.scratch.Get().(*scratch)
+	defer c.scratch.Put(s)
+	a := c.arrays.Load()
+	defer runtime.KeepAlive(a)
+	c.reseed(a, s, true)
+}
+
 // refine chooses the neighbours of one node on level 0, and has them lead back.
 func (g *Graph) refine(c *core, id uint32) {
 	g.writers.RLock()
@@ -90,9 +102,8 @@ func (c *core) find(a *arrays, s *scratch, id uint32) {
 	a.decode(s.target.vector, id)
 	s.target.set()
 	s.target.prepare(a)
-	at := c.descend(a, s, c.entry.Load(), 0)
 	// Without an end to its context a walk has no error.
-	_ = c.walk(context.Background(), a, s, 0, c.cfg.Build.EfConstruction, at)
+	_ = c.walk(context.Background(), a, s, 0, c.cfg.Build.EfConstruction, c.enter(a, s, c.entry.Load())...)
 }
 
 // rechoose exchanges the block of a node for the best of it and s.pool, and gives

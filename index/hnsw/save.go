@@ -37,7 +37,8 @@ import (
 //	4        efConstruction
 //	1        metric: 0 cosine, 1 dot, 2 l2
 //	1        encoding: 0 f32, 1 int8, 2 lvq4x8
-//	1        1: vectors are encoded, 0: they are float32 as yet
+//	1        1: vectors are encoded, 0: they are float32 as yet; + 2: searches
+//	         need seeds
 //	1        logarithm of the nodes of a range
 //	4        nodes
 //	8        entry: level << 32 | node + 1; 0 when there are no nodes
@@ -146,15 +147,18 @@ var metricCodes = map[compat.Metric]uint8{compat.MetricCosine: 0, compat.MetricD
 var encodingCodes = map[compat.Encoding]uint8{compat.EncodingF32: 0, compat.EncodingInt8: 1, compat.EncodingLVQ4x8: 2}
 
 func (g *Graph) head(s *snapshot) []byte {
-	c, encoded := s.core, uint8(0)
+	c, flags := s.core, uint8(0)
 	if s.arrays.book != nil {
-		encoded = 1
+		flags = 1
+	}
+	if seeds := c.seeds.Load(); seeds != nil && len(seeds.ids) > 0 {
+		flags |= 2
 	}
 	b := make([]byte, 0, headBytes+4*len(s.dead))
 	b = binary.LittleEndian.AppendUint32(b, uint32(g.cfg.Dimension))
 	b = binary.LittleEndian.AppendUint32(b, uint32(g.cfg.Build.M))
 	b = binary.LittleEndian.AppendUint32(b, uint32(g.cfg.Build.EfConstruction))
-	b = append(b, metricCodes[g.cfg.Metric], encodingCodes[g.cfg.Build.Encoding], encoded, uint8(s.arrays.shift))
+	b = append(b, metricCodes[g.cfg.Metric], encodingCodes[g.cfg.Build.Encoding], flags, uint8(s.arrays.shift))
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.nodes))
 	b = binary.LittleEndian.AppendUint64(b, s.entry)
 	b = binary.LittleEndian.AppendUint64(b, s.drawn)

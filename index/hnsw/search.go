@@ -118,14 +118,14 @@ func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough
 		return true, nil
 	}
 	r.target.prepare(a)
-	at := r.descend(a, r.scratch, entry, 0)
+	starts := r.enter(a, r.scratch, entry)
 	if plan == index.PlanGraph {
 		// Tombstones take places in the pool.
 		ef := r.ef
 		if dead := int(r.nodes.Load()) - r.live; dead > 0 && r.live > 0 {
 			ef = min(ef+ef*dead/r.live, 4*ef)
 		}
-		if err := r.walk(ctx, a, r.scratch, 0, ef, at); err != nil {
+		if err := r.walk(ctx, a, r.scratch, 0, ef, starts...); err != nil {
 			return false, err
 		}
 		found := r.collect(a, r.scratch.pool.found())
@@ -138,7 +138,7 @@ func (r *search) run(ctx context.Context, plan index.Plan, admitted int) (enough
 			return true, nil
 		}
 	}
-	if complete, err := r.walkAdmitting(ctx, a, at, admitted); err != nil || !complete {
+	if complete, err := r.walkAdmitting(ctx, a, starts, admitted); err != nil || !complete {
 		return false, err
 	}
 	nearestFirst(r.results)

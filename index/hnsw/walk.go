@@ -49,6 +49,7 @@ type scratch struct {
 	self    [1]uint32
 	blocks  [together][]uint32 // of a walk
 	next    [together]uint32   // likely to be expanded next
+	starts  []item             // of a walk
 	fetched uint32             // takes what is loaded only to be fetched
 	finely  bool               // a walk goes by both layers
 }
@@ -150,16 +151,18 @@ func (c *core) descend(a *arrays, s *scratch, entry uint64, level int) item {
 	return at
 }
 
-// walk finds the ef nodes nearest to s.target at a level, from one of them on,
-// and leaves them in s.pool. Tombstones count like others.
-func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, from item) error {
+// walk finds the ef nodes nearest to s.target at a level, from some of them on,
+// which it expands at once, and leaves them in s.pool. Tombstones count like others.
+func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, from ...item) error {
 	n := c.visitable(a)
 	s.unvisit(n)
 	p := &s.pool
 	p.reset(ef)
-	s.self[0], s.near[0] = from.id(), from.key()
-	p.insert(s.near[:1], s.self[:])
-	s.visit(from.id())
+	for _, it := range from {
+		s.self[0], s.near[0] = it.id(), it.key()
+		p.insert(s.near[:1], s.self[:])
+		s.visit(it.id())
+	}
 	for hops := 1; ; hops++ {
 		id, ok := p.expand()
 		if !ok {
@@ -171,7 +174,7 @@ func (c *core) walk(ctx context.Context, a *arrays, s *scratch, level, ef int, f
 			}
 		}
 		found := 0
-		if a.book == nil {
+		if a.book == nil && hops > 1 {
 			found = s.gather(a.block(id, level), n, 0)
 		} else {
 			// Codes are compared faster than they are fetched: the neighbours of
