@@ -20,7 +20,7 @@ import (
 type Collection struct {
 	stored *store.Collection
 	places atomic.Pointer[places]
-	asked  *traffic                  // queries of the service that are under way
+	asked  *traffic                // queries of the service that are under way
 	bridge atomic.Pointer[carrier] // of the migration under way; nil: none was asked for
 	scales scales
 	recent recent                // of the queries by text

@@ -113,7 +113,7 @@ func (e *effort) each(ctx context.Context, lanes, n int, work func(l *lane, i in
 		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 			work(l, i)
 		}
-		return nil
+		return ctx.Err() // it was done all the same
 	}
 	var group sync.WaitGroup
 	for range min(lanes, n) - 1 {
