@@ -73,7 +73,7 @@ func showMigration(ctx context.Context, out *output, r *remote, name, id string,
 	}
 	p := got.Progress
 	fmt.Fprintf(out, "migration %s of %s: %s (%s, generation %d to %d)\n", got.ID, name, got.State, got.Verdict, got.From, got.To)
-	fmt.Fprintf(out, "  %d of %d documents, %d texts of %d tokens encoded in %.1f s, %.1f s of processor time\n", p.Done, p.Total, p.Encoded, p.Tokens, p.Worked, p.CPU)
+	fmt.Fprintf(out, "  %d of %d documents, %d texts of %d tokens encoded in %.1f s; %.1f s of processor time with the evaluation\n", p.Done, p.Total, p.Encoded, p.Tokens, p.Worked, p.CPU)
 	if p.Blocked > 0 {
 		fmt.Fprintf(out, "  %d can't be brought over: %s\n", p.Blocked, line(strings.Join(p.BlockedIDs, ", "), 100))
 	}
