@@ -49,7 +49,8 @@ func TestLimitOfProcessors(t *testing.T) {
 	if most := 2*limit*took.Seconds() + 0.1; used.Seconds() > most {
 		t.Errorf("%v of processor time in %v, under a limit of %g processors", used, took, limit)
 	}
-	if m.Progress.CPU < 0.2*used.Seconds() || m.Progress.CPU > limit*took.Seconds()+0.2 {
+	// Pieces in which Go moved a goroutine count as if it had computed throughout.
+	if m.Progress.CPU < 0.2*used.Seconds() || m.Progress.CPU > 1.25*limit*took.Seconds()+0.2 {
 		t.Errorf("the migration counts %.3f s of %v", m.Progress.CPU, used)
 	}
 }
