@@ -29,10 +29,11 @@ const (
 	seedSample = 1024
 	// seedGrowth is when they are chosen anew: there are half as many nodes more.
 	seedGrowth = 1.5
-	// lostTries nodes are searched for from above, by pools of lostEf. Where one is
-	// not found, seeds are needed: of clustered vectors, images and hard ones none
-	// ever was lost, of the abstracts among foreign texts two to five.
-	lostTries, lostEf = 768, 100
+	// lostTries nodes, and no more than an eighth of all, are searched for from
+	// above, by pools of lostEf. Where one is not found, seeds are needed: of
+	// clustered vectors, images and hard ones none ever was lost of 768, of the
+	// abstracts among foreign texts two to five.
+	lostTries, lostShare, lostEf = 768, 8, 100
 )
 
 // seeds are where searches begin. They are immutable. Nodes that are deleted
@@ -55,7 +56,7 @@ func (c *core) reseed(a *arrays, s *scratch, again bool) {
 	}
 	defer c.seeding.Unlock()
 	sample := c.sampleLive(a, n)
-	if old != nil && len(old.ids) > 0 || c.lost(a, s, sample[:min(lostTries, len(sample))]) {
+	if old != nil && len(old.ids) > 0 || c.lost(a, s, sample[:min(lostTries, int(n)/lostShare, len(sample))]) {
 		c.seeds.Store(c.seedsOf(a, s, sample, n))
 	} else {
 		c.seeds.Store(&seeds{nodes: n})
