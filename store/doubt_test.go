@@ -19,6 +19,9 @@ import (
 // TestDoubtFarthest: a filter that admits what is farthest from the query leaves
 // many that codes can't tell apart, whose vectors decide.
 func TestDoubtFarthest(t *testing.T) {
+	if raceEnabled {
+		t.Skip("long, and of one goroutine: nothing for the race detector")
+	}
 	const dim, n, queries, limit, seed = 128, 12000, 8, 10, 61
 	t.Logf("seed %d", seed)
 	ctx := context.Background()

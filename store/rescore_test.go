@@ -90,6 +90,9 @@ func closePoint(rng *rand.Rand, place []float32) []float32 {
 // ones agree with brute force over the vectors as they were put, whatever else
 // is asked, and the scores are those of the vectors.
 func TestRescoring(t *testing.T) {
+	if raceEnabled {
+		t.Skip("long, and of one goroutine: nothing for the race detector")
+	}
 	const n, dim, limit = 1500, 24, 10
 	ctx := context.Background()
 	seed := rand.Uint64()
