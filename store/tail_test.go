@@ -103,3 +103,39 @@ func TestFoundAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestSettleBesideRetire: who waits until what was put is linked is not told of
+// the end of a generation that was retired meanwhile.
+func TestSettleBesideRetire(t *testing.T) {
+	ctx := t.Context()
+	model, target := hnswManifest(4), targetManifest()
+	s := open(t, testOptionsFor(t, vfs.NewMem()))
+	defer closeStore(t, s)
+	c := create(t, s, "c", model)
+	ids := make([]int, 3000)
+	for i := range ids {
+		ids[i] = i
+	}
+	for version := 1; version <= 5; version++ {
+		number, err := c.StartStandby(ctx, target, Record{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := putBoth(ctx, c, model, target, version, ids...); err != nil {
+			t.Fatal(err)
+		}
+		var waiting sync.WaitGroup
+		for range 8 {
+			waiting.Go(func() {
+				if err := c.Settle(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(time.Duration(version) * time.Millisecond) // they begin to wait
+		if err := c.Retire(ctx, number, Record{}); err != nil {
+			t.Fatal(err)
+		}
+		waiting.Wait()
+	}
+}

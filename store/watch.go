@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -130,7 +131,7 @@ func (s *Store) watchDue(ctx context.Context, c *Collection) {
 		found, wanted, err := x.run(ctx)
 		g.leave()
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !errors.Is(err, ErrGeneration) { // retired meanwhile
 				s.log.Warn("store: a comparison of answers with a scan failed", "collection", c.name, "error", err)
 			}
 			return

@@ -66,7 +66,12 @@ func newChildServer(t *testing.T, data string, args ...string) *childServer {
 	s := &childServer{t: t, url: "http://" + address, log: &tailWriter{}}
 	s.args = append([]string{"serve", "--data", data, "--listen", address, "--log-level", "warn"}, args...)
 	s.start()
-	t.Cleanup(s.kill)
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			t.Logf("the end of the server's log:\n%s", s.log)
+		}
+	})
 	return s
 }
 
