@@ -18,13 +18,13 @@ import (
 // concurrent use; after the collection was dropped its calls fail with
 // store.ErrNotFound.
 type Collection struct {
-	stored *store.Collection
-	places atomic.Pointer[places]
-	asked  *traffic                // queries of the service that are under way
-	bridge atomic.Pointer[carrier] // of the migration under way; nil: none was asked for
-	scales scales
-	recent recent                // of the queries by text
-	trial  atomic.Pointer[trial] // of the migration under way; nil: both generations are asked nothing
+	stored  *store.Collection
+	places  atomic.Pointer[places]
+	traffic *embed.Traffic          // what is under way in the service
+	bridge  atomic.Pointer[carrier] // of the migration under way; nil: none was asked for
+	scales  scales
+	recent  recent                // of the queries by text
+	trial   atomic.Pointer[trial] // of the migration under way; nil: both generations are asked nothing
 }
 
 // manifestTag is a strong entity tag: another manifest has another one.

@@ -22,64 +22,38 @@ import (
 // another may have its processor; and each lane, between pieces of its work,
 // waits while a query is under way.
 
-// traffic is the queries that are under way in a service.
-type traffic struct {
-	under atomic.Int64
-	last  atomic.Int64 // when one came last, in nanoseconds since 1970
-}
-
-// begin notes that a query came; the other end is that of its answer.
-func (a *traffic) begin() (end func()) {
-	a.last.Store(time.Now().UnixNano())
-	a.under.Add(1)
-	return func() { a.under.Add(-1) }
-}
-
 // Asked notes that a query has come, and gives what notes the end of its answer:
 // migrations wait in between. Collection.Query does so itself; a transport, which
 // has an answer to write, too, begins before and ends behind it.
-func (s *Service) Asked() (end func()) { return s.asked.begin() }
-
-// busyFor is how long queries count as coming in behind one.
-const busyFor = time.Second
-
-// busy reports whether queries come in.
-func (a *traffic) busy() bool {
-	return a.under.Load() > 0 || time.Since(time.Unix(0, a.last.Load())) < busyFor
-}
+func (s *Service) Asked() (end func()) { return s.traffic.Begin(embed.PriorityQuery) }
 
 const (
 	// piece is the least time between two looks at who else wants to work.
 	piece = 200 * time.Microsecond
-	// breath is how long a lane waits between two looks at queries.
-	breath = 100 * time.Microsecond
-	// yields is how many times as long as it has worked a lane waits for
-	// queries at most: where they never end it gets a ninth of the time.
-	yields = 8
 	// leastRest is not worth its timer.
 	leastRest = time.Millisecond
 )
 
 // effort is the lanes of one run, and what they have used.
 type effort struct {
-	asked *traffic
-	pace  *migrate.Pace
-	most  int          // lanes
-	used  atomic.Int64 // since take
-	owed  atomic.Int64 // since the pace was told
+	traffic *embed.Traffic
+	pace    *migrate.Pace
+	most    int          // lanes
+	used    atomic.Int64 // since take
+	owed    atomic.Int64 // since the pace was told
 }
 
-func newEffort(a *traffic, l migrate.Limits) *effort {
+func newEffort(t *embed.Traffic, l migrate.Limits) *effort {
 	most := runtime.GOMAXPROCS(0)
 	if l.CPUs > 0 {
 		most = min(most, int(math.Ceil(l.CPUs)))
 	}
-	return &effort{asked: a, pace: migrate.NewPace(l), most: most}
+	return &effort{traffic: t, pace: migrate.NewPace(l), most: most}
 }
 
 // lanes is how many may work now.
 func (e *effort) lanes() int {
-	if n := runtime.GOMAXPROCS(0) - 1; e.asked.busy() && n < e.most {
+	if n := runtime.GOMAXPROCS(0) - 1; e.traffic.Busy() && n < e.most {
 		return max(1, n)
 	}
 	return e.most
@@ -163,9 +137,7 @@ func (l *lane) yield() {
 	}
 	l.count()
 	runtime.Gosched()
-	for end := l.looked.Add(yields * worked); l.effort.asked.under.Load() > 0 && l.ctx.Err() == nil && time.Now().Before(end); {
-		time.Sleep(breath)
-	}
+	l.effort.traffic.Yield(l.ctx, embed.PriorityMigration, worked)
 	l.begin()
 }
 

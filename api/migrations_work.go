@@ -184,7 +184,7 @@ type backlog struct {
 }
 
 func (m *migration) backlog(number uint64) *backlog {
-	return &backlog{c: m.c, effort: newEffort(m.c.asked, m.get().Limits), number: number}
+	return &backlog{c: m.c, effort: newEffort(m.c.traffic, m.get().Limits), number: number}
 }
 
 // Coverage implements migrate.Backlog.

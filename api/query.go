@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/index"
 	"github.com/vecino-db/vecino/index/filter"
 	"github.com/vecino-db/vecino/store"
@@ -95,7 +96,7 @@ func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
 // noteAsked notes that somebody asks, and may remember what; end notes that the
 // answer is there.
 func (c *Collection) noteAsked(q Query) (end func()) {
-	end = c.asked.begin()
+	end = c.traffic.Begin(embed.PriorityQuery)
 	if q.Text != nil {
 		c.recent.add(*q.Text)
 	}

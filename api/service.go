@@ -55,7 +55,7 @@ type Service struct {
 
 	jobs       *jobs
 	migrations *migrations
-	asked      *traffic
+	traffic    *embed.Traffic
 	training   chan struct{} // held by the one training that runs: it takes memory and all cores
 	shelf      *shelf        // of snapshots
 
@@ -80,12 +80,13 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), asked: &traffic{}, probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
+	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), traffic: &embed.Traffic{}, probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
 	if s.probeEvery == 0 {
 		s.probeEvery = defaultProbeEvery
 	}
 	s.migrations = newMigrations(s)
 	settings := EncodersOptions{Models: o.Models, Remotes: o.Remotes, Queue: o.Queue, Threads: o.Threads, Logger: o.Logger}
+	settings.Queue.Traffic = s.traffic
 	var err error
 	if o.CacheBytes > 0 {
 		if s.cache, err = o.Store.EmbeddingCache(o.CacheBytes); err != nil {

@@ -7,8 +7,13 @@ import (
 	"github.com/vecino-db/vecino/compat"
 )
 
-// asideKey is the key of a pause in a context.
+// asideKey is the key of an aside in a context.
 type asideKey struct{}
+
+type aside struct {
+	threads int
+	pause   func()
+}
 
 // Aside is ctx for encodings that go on beside those that somebody waits for:
 // they run on the goroutine of their caller alone, take none of a Scheduler's
@@ -16,17 +21,31 @@ type asideKey struct{}
 // where the model allows it. The caller decides there whether it waits, and can
 // measure its thread.
 func Aside(ctx context.Context, pause func()) context.Context {
-	return context.WithValue(ctx, asideKey{}, pause)
+	return context.WithValue(ctx, asideKey{}, aside{1, pause})
 }
 
-// AsideOf is the pause of an encoding aside, which does nothing where it is
-// none.
-func AsideOf(ctx context.Context) (pause func(), aside bool) {
-	pause, aside = ctx.Value(asideKey{}).(func())
-	if !aside {
-		pause = func() {}
+// Threads is how many threads an encoder that would take most of them may take
+// for an encoding.
+func Threads(ctx context.Context, most int) int {
+	if a, ok := ctx.Value(asideKey{}).(aside); ok {
+		return min(a.threads, most)
 	}
-	return pause, aside
+	return most
+}
+
+// Pause is what an encoder calls between pieces of its work; all threads of an
+// encoding may. It does nothing where nobody asked for it.
+func Pause(ctx context.Context) func() {
+	if a, ok := ctx.Value(asideKey{}).(aside); ok {
+		return a.pause
+	}
+	return func() {}
+}
+
+// Pauses reports whether anybody asked for pauses.
+func Pauses(ctx context.Context) bool {
+	_, ok := ctx.Value(asideKey{}).(aside)
+	return ok
 }
 
 // aside encodes on the caller's goroutine, which holds no worker's place.
@@ -43,9 +62,8 @@ func (s *Scheduler) aside(ctx context.Context, p Priority, role Role, texts []st
 		defer s.mu.Unlock()
 		s.counts.waited(p, 0)
 		s.counts.ended(p, err, ctx.Err() != nil)
-		if s.asides--; s.running+s.asides == 0 {
-			s.stopped.Broadcast()
-		}
+		s.asides--
+		s.restLocked()
 	}()
 	// A text has no more tokens than bytes, its special ones apart.
 	sizes := make([]int, len(texts))
@@ -54,7 +72,7 @@ func (s *Scheduler) aside(ctx context.Context, p Priority, role Role, texts []st
 	}
 	var vectors []compat.Vectors
 	for _, span := range Batches(sizes, s.options.Batch) {
-		part, err := s.encode(ctx, role, texts[span[0]:span[1]])
+		part, err := s.encodeSafely(ctx, role, texts[span[0]:span[1]])
 		if err != nil {
 			var refused *TextError
 			if errors.As(err, &refused) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -32,6 +33,12 @@ import (
 // the batches that run, never for what waits below it. Lower ones don't
 // starve: one that waits leads a batch when eight times that batch's tokens
 // were encoded above it, which leaves it a ninth of the work at least.
+//
+// With SchedulerOptions.Traffic a query does not even wait for the batches that
+// run, but for those of queries: it has workers of its own. Ingests and
+// migrations that are encoded leave a processor free while queries come in, and
+// let them go first between pieces of their work, also those that ask another
+// encoder; again a ninth of the time is theirs at least.
 //
 // Encodings Aside stand in no line: they run on their callers' goroutines, and
 // it is their callers' pause that lets others go first. With a negative BatchTime
@@ -63,11 +70,11 @@ type Scheduler struct {
 
 	mu      sync.Mutex
 	closed  bool
-	running int        // workers in use, by batches or by callers; while it is below Workers, nothing waits
-	asides  int        // encodings aside, which hold no worker's place
-	stopped *sync.Cond // on mu: running and asides are 0
+	running [groups]int // workers in use, by batches or by callers; while it is below Workers, nothing of the group waits
+	asides  int         // encodings aside, which hold no worker's place
+	stopped *sync.Cond  // on mu: nothing runs
 	lines   [priorities]line
-	flying  int // tokens of the batches that workers encode
+	flying  [groups]int // tokens of the batches that workers encode
 	pace    pace
 	counts  counters
 }
@@ -111,7 +118,7 @@ func (s *Scheduler) Encode(ctx context.Context, role Role, texts []string) (Enco
 		return s.encoder.Encode(ctx, role, texts)
 	}
 	p := priorityOf(ctx, role)
-	if _, aside := AsideOf(ctx); aside && s.options.BatchTime >= 0 {
+	if Pauses(ctx) && s.options.BatchTime >= 0 {
 		return s.aside(ctx, p, role, texts)
 	}
 	s.mu.Lock()
@@ -120,8 +127,8 @@ func (s *Scheduler) Encode(ctx context.Context, role Role, texts []string) (Enco
 		s.mu.Unlock()
 		return Encoded{}, err
 	}
-	if s.running < s.options.Workers && s.oneBatchLocked(texts) {
-		s.running++
+	if g := s.groupOf(p); s.running[g] < s.options.Workers && s.oneBatchLocked(texts) {
+		s.running[g]++
 		s.mu.Unlock()
 		return s.direct(ctx, p, role, texts)
 	}
@@ -143,6 +150,37 @@ func (s *Scheduler) Encode(ctx context.Context, role Role, texts []string) (Enco
 		s.leave(r, ctx.Err())
 	}
 	return r.result()
+}
+
+// group is priorities that share workers.
+type group int
+
+const (
+	asked  group = iota // queries, where they have workers of their own
+	others              // all the rest
+	groups
+)
+
+// groupOf is the group of a priority. Queries have workers of their own where
+// what else runs lets them go first between pieces of its work.
+func (s *Scheduler) groupOf(p Priority) group {
+	if p == PriorityQuery && s.yields() {
+		return asked
+	}
+	return others
+}
+
+// yields reports whether what is no query goes behind queries while it runs.
+func (s *Scheduler) yields() bool { return s.options.Traffic != nil && s.options.BatchTime >= 0 }
+
+// runsLocked is how many encodings run.
+func (s *Scheduler) runsLocked() int { return s.running[asked] + s.running[others] + s.asides }
+
+// restLocked tells Close when nothing runs any more.
+func (s *Scheduler) restLocked() {
+	if s.runsLocked() == 0 {
+		s.stopped.Broadcast()
+	}
 }
 
 // tokenSlack is how many tokens a text may have beyond one a byte: special
@@ -171,7 +209,7 @@ func (s *Scheduler) oneBatchLocked(texts []string) bool {
 // direct encodes on the caller's goroutine, which holds a worker's place.
 func (s *Scheduler) direct(ctx context.Context, p Priority, role Role, texts []string) (Encoded, error) {
 	began := time.Now()
-	out, err := s.encode(ctx, role, texts)
+	out, err := s.encode(ctx, p, role, texts)
 	took := time.Since(began)
 
 	s.mu.Lock()
@@ -186,18 +224,32 @@ func (s *Scheduler) direct(ctx context.Context, p Priority, role Role, texts []s
 		s.observeLocked(len(texts), tokens, took)
 	}
 	// The place goes to what has come to wait meanwhile.
-	s.running--
+	s.running[s.groupOf(p)]--
 	s.wakeLocked()
-	if s.running+s.asides == 0 {
-		s.stopped.Broadcast()
-	}
+	s.restLocked()
 	return out, err
 }
 
-// encode is the one way to the encoder. It checks the shape of the outcome and
-// makes an error of a panic, which on a worker's goroutine would end the
+// encode encodes a batch of a priority. What is no query leaves a processor to
+// queries, so that the next one need not wait until Go takes one from it, and
+// waits for them between pieces of its work.
+func (s *Scheduler) encode(ctx context.Context, p Priority, role Role, texts []string) (Encoded, error) {
+	if p != PriorityQuery && s.yields() {
+		t := s.options.Traffic
+		defer t.Begin(p)()
+		threads := runtime.GOMAXPROCS(0)
+		if t.Busy() {
+			threads = max(1, threads-1)
+		}
+		ctx = context.WithValue(ctx, asideKey{}, aside{threads, t.yielding(ctx, p)})
+	}
+	return s.encodeSafely(ctx, role, texts)
+}
+
+// encodeSafely is the one way to the encoder. It checks the shape of the outcome
+// and makes an error of a panic, which on a worker's goroutine would end the
 // program for a text that only its sender should feel.
-func (s *Scheduler) encode(ctx context.Context, role Role, texts []string) (out Encoded, err error) {
+func (s *Scheduler) encodeSafely(ctx context.Context, role Role, texts []string) (out Encoded, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			out, err = Encoded{}, &panicError{model: s.encoder.Info().Model, reason: reason, stack: debug.Stack()}
@@ -239,7 +291,7 @@ func (s *Scheduler) Close() error {
 			s.endLocked(e.Value.(*request), ErrClosed, false)
 		}
 	}
-	for s.running+s.asides > 0 {
+	for s.runsLocked() > 0 {
 		s.stopped.Wait()
 	}
 	s.mu.Unlock()

@@ -111,7 +111,7 @@ func (s *Scheduler) Metrics() Metrics {
 	defer s.mu.Unlock()
 	m := Metrics{
 		Priorities:   s.counts.of,
-		Running:      s.running,
+		Running:      s.running[asked] + s.running[others],
 		BatchTexts:   s.counts.batchTexts.clone(),
 		BatchTokens:  s.counts.batchTokens.clone(),
 		BatchSeconds: s.counts.batchSeconds.clone(),

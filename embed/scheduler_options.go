@@ -22,6 +22,9 @@ type SchedulerOptions struct {
 	// Batch alone counts, as it should where a batch's time hardly depends on
 	// its size (remote encoders).
 	BatchTime time.Duration
+	// Traffic is what is under way in the program; nil: nothing but this
+	// scheduler's own work is known. Without effect where BatchTime is negative.
+	Traffic *Traffic
 	// Estimate takes a quarter of a text's bytes for its tokens, in place of
 	// asking the encoder: for a remote one, which may have to ask its server.
 	Estimate bool

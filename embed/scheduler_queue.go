@@ -30,13 +30,14 @@ type request struct {
 
 // batch is what one call of the encoder encodes.
 type batch struct {
-	ctx    context.Context // ends when every caller has left
-	cancel context.CancelFunc
-	role   Role
-	texts  []string
-	tokens int
-	pieces []piece
-	live   int // requests in it that have not ended
+	ctx      context.Context // ends when every caller has left
+	cancel   context.CancelFunc
+	priority Priority
+	role     Role
+	texts    []string
+	tokens   int
+	pieces   []piece
+	live     int // requests in it that have not ended
 }
 
 // piece is the part of a request that is in a batch.
@@ -121,14 +122,17 @@ func (s *Scheduler) admitLocked(p Priority, tokens int) error {
 // what runs comes before it, lower ones take their share, and its own batch
 // has others in it.
 func (s *Scheduler) delayLocked(p Priority, tokens int) time.Duration {
-	ahead := s.flying
-	for _, l := range s.lines[:p+1] {
-		ahead += l.tokens
+	g := s.groupOf(p)
+	ahead := s.flying[g]
+	for above := range s.lines[:p+1] {
+		if s.groupOf(Priority(above)) == g {
+			ahead += s.lines[above].tokens
+		}
 	}
 	own := min(s.lines[p].tokens+tokens, s.budgetLocked().Tokens)
 	shared := 1.0
-	for i := range s.lines[p+1:] {
-		if s.lines[int(p)+1+i].tokens > 0 {
+	for below := int(p) + 1; below < len(s.lines); below++ {
+		if s.groupOf(Priority(below)) == g && s.lines[below].tokens > 0 {
 			shared += 1.0 / share
 		}
 	}
@@ -178,12 +182,13 @@ func (s *Scheduler) enqueueLocked(r *request) {
 	l.tokens += r.waiting
 }
 
-// leadLocked is the line that the next batch is taken from.
-func (s *Scheduler) leadLocked(budget Budget) (Priority, bool) {
+// leadLocked is the line that the next batch of a group is taken from.
+func (s *Scheduler) leadLocked(g group, budget Budget) (Priority, bool) {
 	lead, found := PriorityQuery, false
 	for p := range s.lines {
 		l := &s.lines[p]
 		switch {
+		case s.groupOf(Priority(p)) != g:
 		case l.requests.Len() == 0:
 			l.passed = 0
 		case !found:
@@ -195,15 +200,15 @@ func (s *Scheduler) leadLocked(budget Budget) (Priority, bool) {
 	return lead, found
 }
 
-// takeLocked forms the next batch; nil when nothing waits.
-func (s *Scheduler) takeLocked() *batch {
+// takeLocked forms the next batch of a group; nil when nothing of it waits.
+func (s *Scheduler) takeLocked(g group) *batch {
 	budget := s.budgetLocked()
-	p, ok := s.leadLocked(budget)
+	p, ok := s.leadLocked(g, budget)
 	if !ok {
 		return nil
 	}
 	l := &s.lines[p]
-	b := &batch{role: l.requests.Front().Value.(*request).role}
+	b := &batch{priority: p, role: l.requests.Front().Value.(*request).role}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	for e := l.requests.Front(); e != nil; {
 		r, next := e.Value.(*request), e.Next()
@@ -219,10 +224,12 @@ func (s *Scheduler) takeLocked() *batch {
 		e = next
 	}
 	l.passed = 0
-	for i := range s.lines[p+1:] {
-		s.lines[int(p)+1+i].passed += b.tokens
+	for below := int(p) + 1; below < len(s.lines); below++ {
+		if s.groupOf(Priority(below)) == g {
+			s.lines[below].passed += b.tokens
+		}
 	}
-	s.flying += b.tokens
+	s.flying[g] += b.tokens
 	return b
 }
 

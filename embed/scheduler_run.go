@@ -6,47 +6,48 @@ import (
 	"time"
 )
 
-// wakeLocked starts a worker when something waits and a place is free. Each
+// wakeLocked starts a worker of each group of which something waits and a place
+// is free. Each
 // worker that finds more than its own batch wakes the next.
 func (s *Scheduler) wakeLocked() {
-	if s.running >= s.options.Workers || !s.waitsLocked() {
-		return
+	for g := range groups {
+		if s.running[g] < s.options.Workers && s.waitsLocked(g) {
+			s.running[g]++
+			go s.work(g)
+		}
 	}
-	s.running++
-	go s.work()
 }
 
-// waitsLocked reports whether anything waits.
-func (s *Scheduler) waitsLocked() bool {
+// waitsLocked reports whether anything of a group waits.
+func (s *Scheduler) waitsLocked(g group) bool {
 	for p := range s.lines {
-		if s.lines[p].requests.Len() > 0 {
+		if s.groupOf(Priority(p)) == g && s.lines[p].requests.Len() > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// work encodes batches until nothing waits. Close waits for it.
-func (s *Scheduler) work() {
+// work encodes batches of a group until nothing of it waits. Close waits for it.
+func (s *Scheduler) work(g group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for b := s.takeLocked(); b != nil; b = s.takeLocked() {
+	for b := s.takeLocked(g); b != nil; b = s.takeLocked(g) {
 		s.wakeLocked()
 		s.mu.Unlock()
 		s.run(b)
 		s.mu.Lock()
-		s.flying -= b.tokens
+		s.flying[g] -= b.tokens
 	}
-	if s.running--; s.running+s.asides == 0 {
-		s.stopped.Broadcast()
-	}
+	s.running[g]--
+	s.restLocked()
 }
 
 // run encodes a batch and hands out its rows.
 func (s *Scheduler) run(b *batch) {
 	defer b.cancel()
 	began := time.Now()
-	out, err := s.encode(b.ctx, b.role, b.texts)
+	out, err := s.encode(b.ctx, b.priority, b.role, b.texts)
 	took := time.Since(began)
 	if err != nil && len(b.pieces) > 1 && isolated(err) {
 		s.runApart(b, err)
@@ -95,7 +96,7 @@ func (s *Scheduler) runApart(b *batch, failure error) {
 			continue
 		}
 		began := time.Now()
-		out, err := s.encode(b.ctx, b.role, b.texts[piece.at:piece.at+piece.n])
+		out, err := s.encode(b.ctx, b.priority, b.role, b.texts[piece.at:piece.at+piece.n])
 		took := time.Since(began)
 		s.mu.Lock()
 		if err != nil {

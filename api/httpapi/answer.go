@@ -2,15 +2,16 @@ package httpapi
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/vecino-db/vecino/api"
@@ -91,21 +92,10 @@ func send(w http.ResponseWriter, r *http.Request, status int, media string, data
 	h.Set("Content-Type", media)
 	h.Add("Vary", "Accept-Encoding")
 	if len(data) >= minCompressed {
-		switch encoding := preferred(r.Header.Get("Accept-Encoding")); encoding {
-		case "gzip":
-			var b bytes.Buffer
-			z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
-			_, err := z.Write(data)
-			if err = errors.Join(err, z.Close()); err == nil {
-				data = b.Bytes()
-				h.Set("Content-Encoding", encoding)
-			}
-		case "zstd":
-			z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
-			if err == nil {
-				data = z.EncodeAll(data, nil)
-				h.Set("Content-Encoding", encoding)
-			}
+		encoding := preferred(r.Header.Get("Accept-Encoding"))
+		if compressed, err := compress(encoding, data); err == nil && compressed != nil {
+			data = compressed
+			h.Set("Content-Encoding", encoding)
 		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(data)))
@@ -114,6 +104,39 @@ func send(w http.ResponseWriter, r *http.Request, status int, media string, data
 		w.Write(data)
 	}
 }
+
+// compress gives data in an encoding, at its highest speed; nil: it is none.
+func compress(encoding string, data []byte) ([]byte, error) {
+	switch encoding {
+	case "gzip":
+		z := gzipWriters.Get().(*gzip.Writer)
+		defer gzipWriters.Put(z)
+		var b bytes.Buffer
+		z.Reset(&b)
+		_, err := z.Write(data)
+		err = errors.Join(err, z.Close())
+		return b.Bytes(), err
+	case "zstd":
+		z, err := zstdEncoder()
+		if err != nil {
+			return nil, err
+		}
+		return z.EncodeAll(data, nil), nil
+	}
+	return nil, nil
+}
+
+// Compressors are large, so they are kept: making one for each answer would keep
+// the garbage collector busy.
+var (
+	gzipWriters = sync.Pool{New: func() any {
+		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
+		return z
+	}}
+	zstdEncoder = sync.OnceValues(func() (*zstd.Encoder, error) {
+		return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
+	})
+)
 
 // preferred picks zstd, then gzip, of an Accept-Encoding; "" is neither.
 func preferred(accept string) string {

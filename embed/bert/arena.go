@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/kernels/gemm"
 )
 
@@ -65,11 +66,14 @@ func grow[T any](s *[]T, n int) []T {
 }
 
 // parallel calls f for 0..n-1, on up to workers goroutines of which each has a
-// number, until ctx ends, and waits. One worker is the caller itself.
+// number, until ctx ends, and waits; between calls it pauses as ctx asks for. One
+// worker is the caller itself.
 func parallel(ctx context.Context, workers, n int, f func(worker, i int)) {
 	workers = min(workers, n)
+	pause := embed.Pause(ctx)
 	if workers <= 1 {
 		for i := 0; i < n && ctx.Err() == nil; i++ {
+			pause()
 			f(0, i)
 		}
 		return
@@ -77,6 +81,7 @@ func parallel(ctx context.Context, workers, n int, f func(worker, i int)) {
 	var next atomic.Int64
 	work := func(worker int) {
 		for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+			pause()
 			f(worker, i)
 		}
 	}

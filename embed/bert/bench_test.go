@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/embed"
 )
 
 // cpuSeconds is the processor time that the process has used.
@@ -55,14 +56,19 @@ func BenchmarkEncode(b *testing.B) {
 				lengths []int
 			}{{"32x128", repeat(32, 128)}, {"1x128", repeat(1, 128)}, {"1x16", repeat(1, 16)}, {"mixed4-256", mixed}} {
 				b.Run(fmt.Sprintf("%s/threads=%d/%s", precision, threads, c.name), func(b *testing.B) {
-					measure(b, e, c.lengths)
+					measure(b.Context(), b, e, c.lengths)
+				})
+			}
+			if threads == 1 { // in the pieces of an encoding beside others
+				b.Run(fmt.Sprintf("%s/aside/32x128", precision), func(b *testing.B) {
+					measure(embed.Aside(b.Context(), func() {}), b, e, repeat(32, 128))
 				})
 			}
 		}
 	}
 }
 
-func measure(b *testing.B, e *Encoder, lengths []int) {
+func measure(ctx context.Context, b *testing.B, e *Encoder, lengths []int) {
 	tokens := 0
 	ids := make([][]uint32, len(lengths))
 	for i, n := range lengths {
@@ -73,7 +79,7 @@ func measure(b *testing.B, e *Encoder, lengths []int) {
 	}
 	rows := make([]float32, len(ids)*e.space.Dimension)
 	run := func() {
-		if err := e.run(context.Background(), e.threads, rows, ids, 0); err != nil {
+		if err := e.run(ctx, e.threads, rows, ids, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

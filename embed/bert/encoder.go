@@ -79,10 +79,7 @@ func (e *Encoder) CountTokens(role embed.Role, texts []string) []int {
 func (e *Encoder) Encode(ctx context.Context, role embed.Role, texts []string) (embed.Encoded, error) {
 	out := embed.Encoded{Tokens: make([]int, len(texts)), Truncated: make([]bool, len(texts))}
 	ids := make([][]uint32, len(texts))
-	threads := e.threads
-	if _, aside := embed.AsideOf(ctx); aside {
-		threads = 1
-	}
+	threads := embed.Threads(ctx, e.threads)
 	parallel(ctx, threads, len(texts), func(_, i int) {
 		ids[i], out.Truncated[i] = e.tokenizer.Append(nil, e.input(role, texts[i]), token.Options{MaxTokens: e.space.MaxTokens})
 		out.Tokens[i] = len(ids[i])

@@ -161,9 +161,9 @@ func (e *Encoder) encodeLexical(ctx context.Context, role embed.Role, texts []st
 			errs[p] = encodePart(ctx, e.lexical, role, texts, from, min(len(texts), from+lexicalPart), f)
 		}
 	}
-	if _, aside := embed.AsideOf(ctx); min(runtime.GOMAXPROCS(0), parts) > 1 && !aside {
+	if workers := min(embed.Threads(ctx, runtime.GOMAXPROCS(0)), parts); workers > 1 {
 		var wg sync.WaitGroup
-		for range min(runtime.GOMAXPROCS(0), parts) {
+		for range workers {
 			wg.Go(work)
 		}
 		wg.Wait()

@@ -96,7 +96,7 @@ func (e *Encoder) Encode(ctx context.Context, _ embed.Role, texts []string) (emb
 	dim := e.space.Dimension
 	rows := make([]float32, len(texts)*dim)
 	out := embed.Encoded{Tokens: make([]int, len(texts)), Truncated: make([]bool, len(texts))}
-	pause, _ := embed.AsideOf(ctx)
+	pause := embed.Pause(ctx)
 	for i, text := range texts {
 		if err := ctx.Err(); err != nil {
 			return embed.Encoded{}, err

@@ -326,14 +326,11 @@ func (e *Encoder) Close() error {
 	return e.file.Close()
 }
 
-// each calls f for 0..n-1, spread over all cores unless it is done aside, until
-// ctx ends.
+// each calls f for 0..n-1, spread over the cores that it may take, until ctx
+// ends.
 func each(ctx context.Context, n int, f func(i int)) {
-	pause, aside := embed.AsideOf(ctx)
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if aside {
-		workers = 1
-	}
+	pause := embed.Pause(ctx)
+	workers := min(embed.Threads(ctx, runtime.GOMAXPROCS(0)), n)
 	var next atomic.Int64
 	work := func() {
 		for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
