@@ -136,7 +136,6 @@ func (l *lane) yield() {
 		return
 	}
 	l.count()
-	runtime.Gosched()
 	l.effort.traffic.Yield(l.ctx, embed.PriorityMigration, worked)
 	l.begin()
 }

@@ -366,12 +366,14 @@ func (e *evaluation) one(ctx context.Context, g *generation, text string) (hits 
 	// writes and the backlog among them, is not its fault.
 	ms = math.Inf(1)
 	for range latencyTries {
+		e.lane.pause()
 		began := time.Now()
 		if _, err = e.c.stored.Search(ctx, encoded.Vectors, store.SearchQuery{Limit: gateRecallK, Generation: g.number}); err != nil {
 			return nil, 0, err
 		}
 		ms = min(ms, float64(time.Since(began))/float64(time.Millisecond))
 	}
+	e.lane.pause()
 	found, err := e.c.stored.Search(ctx, encoded.Vectors, store.SearchQuery{Limit: evaluateDepth, Generation: g.number})
 	for _, h := range found.Hits {
 		hits = append(hits, compare.Hit{ID: h.ID.String(), Score: float64(h.Score), Text: h.Text})

@@ -2,6 +2,8 @@ package embed
 
 import (
 	"context"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,6 +18,9 @@ import (
 type Traffic struct {
 	under [priorities]atomic.Int64
 	last  atomic.Int64 // when a query came last, in nanoseconds since 1970
+
+	mu    sync.Mutex
+	doors []*door // that nobody uses at this moment
 }
 
 // Begin notes that work of a priority has begun, and gives what notes its end.
@@ -60,11 +65,33 @@ const (
 
 // Yield lets work that goes before a priority go on alone: it waits until there
 // is none, at most eight times as long as the caller has worked since it last
-// yielded, and no longer than ctx.
+// yielded, and no longer than ctx. Before, it lets goroutines run that are ready,
+// and while queries come in also those that the network has something for.
 func (t *Traffic) Yield(ctx context.Context, p Priority, worked time.Duration) {
+	if t.Busy() {
+		t.letIn()
+	} else {
+		runtime.Gosched()
+	}
 	for end := time.Now().Add(yields * worked); t.Above(p) && ctx.Err() == nil && time.Now().Before(end); {
 		time.Sleep(breath)
 	}
+}
+
+func (t *Traffic) letIn() {
+	t.mu.Lock()
+	var d *door
+	if n := len(t.doors); n > 0 {
+		d, t.doors = t.doors[n-1], t.doors[:n-1]
+	}
+	t.mu.Unlock()
+	if d == nil {
+		d = newDoor()
+	}
+	d.letIn()
+	t.mu.Lock()
+	t.doors = append(t.doors, d)
+	t.mu.Unlock()
 }
 
 // yielding is the pause of an encoding of a priority: between pieces of its work

@@ -170,6 +170,7 @@ type core struct {
 
 	seeds   atomic.Pointer[seeds] // nil: too few nodes
 	seeding sync.Mutex            // one chooses seeds at a time
+	trial   *trial                // nil: none is under way; guarded by seeding
 
 	scratch sync.Pool // of *scratch
 }

@@ -43,7 +43,8 @@
 // # Where a walk begins
 //
 // Where the upper levels lead. As a graph grows, at 1,024 nodes and whenever half
-// as many more have come, some of its nodes are searched for so; when one is lost,
+// as many more have come, some of its nodes are searched for so, one with each
+// insert; when one is lost,
 // walks of level 0 begin at seeds from then on, all of which are compared with the
 // query at once: nodes of a sample that lie as far apart as can be, and some taken
 // by chance. A checkpoint says whether there are any, and Load chooses them anew;

@@ -44,10 +44,19 @@ type seeds struct {
 	nodes uint32 // that there were
 }
 
-// reseed chooses seeds when there are none yet that fit the number of nodes.
+// trial is a search for lost nodes that is under way: it takes one with each
+// insert, so that none of them takes long.
+type trial struct {
+	nodes  uint32   // that there were at its beginning
+	sample []uint32 // of them
+	left   []uint32 // of the sample, to be searched for
+}
+
+// reseed chooses seeds when there are none yet that fit the number of nodes, and
+// before that takes a step of the trial that tells whether any are needed.
 // Writers beside it go on; arrays are the present ones. Where they were needed
-// once they stay so. again: also where those that there are fit, or none were
-// needed.
+// once they stay so. again: at once, also where those that there are fit, or none
+// were needed.
 func (c *core) reseed(a *arrays, s *scratch, again bool) {
 	n := c.nodes.Load()
 	old := c.seeds.Load()
@@ -55,12 +64,30 @@ func (c *core) reseed(a *arrays, s *scratch, again bool) {
 		return
 	}
 	defer c.seeding.Unlock()
-	sample := c.sampleLive(a, n)
-	if old != nil && len(old.ids) > 0 || c.lost(a, s, sample[:min(lostTries, int(n)/lostShare, len(sample))]) {
-		c.seeds.Store(c.seedsOf(a, s, sample, n))
-	} else {
-		c.seeds.Store(&seeds{nodes: n})
+	t := c.trial
+	if t == nil || again {
+		sample := c.sampleLive(a, n)
+		t = &trial{nodes: n, sample: sample, left: sample[:min(lostTries, int(n)/lostShare, len(sample))]}
+		c.trial = t
 	}
+	needed := old != nil && len(old.ids) > 0
+	for !needed && len(t.left) > 0 {
+		id := t.left[0]
+		t.left = t.left[1:]
+		needed = int(id) < a.capacity && c.isLive(a, id) && c.lost(a, s, id)
+		if !again {
+			break
+		}
+	}
+	switch {
+	case needed:
+		c.seeds.Store(c.seedsOf(a, s, t.sample, t.nodes))
+	case len(t.left) == 0:
+		c.seeds.Store(&seeds{nodes: t.nodes})
+	default:
+		return
+	}
+	c.trial = nil
 }
 
 // sampleLive draws up to seedSample live nodes of the first n.
@@ -78,20 +105,15 @@ func (c *core) sampleLive(a *arrays, n uint32) []uint32 {
 	return sample
 }
 
-// lost reports whether one of some nodes is not found when the levels above say
-// where a search for it begins.
-func (c *core) lost(a *arrays, s *scratch, nodes []uint32) bool {
-	for _, id := range nodes {
-		a.decode(s.target.vector, id)
-		s.target.set()
-		s.target.prepare(a)
-		// Without an end to its context a walk has no error.
-		_ = c.walk(context.Background(), a, s, 0, lostEf, c.descend(a, s, c.entry.Load(), 0))
-		if !slices.ContainsFunc(s.pool.found(), func(it item) bool { return it.id() == id }) {
-			return true
-		}
-	}
-	return false
+// lost reports whether a node is not found when the levels above say where a
+// search for it begins.
+func (c *core) lost(a *arrays, s *scratch, id uint32) bool {
+	a.decode(s.target.vector, id)
+	s.target.set()
+	s.target.prepare(a)
+	// Without an end to its context a walk has no error.
+	_ = c.walk(context.Background(), a, s, 0, lostEf, c.descend(a, s, c.entry.Load(), 0))
+	return !slices.ContainsFunc(s.pool.found(), func(it item) bool { return it.id() == id })
 }
 
 // seedsOf chooses seeds out of a sample of n nodes.
