@@ -164,13 +164,13 @@ func (l *lane) link(n int, link func(i int)) {
 	})
 }
 
-// encode is Collection.encodeSome in as many lanes as may work. Equal texts go
-// to one lane, which pays for them once. A remote model is asked as ever: its
-// queue has the bounds of its server.
-func (e *effort) encode(ctx context.Context, c *Collection, g *generation, texts []string) (done embed.Encoded, rows []int, err error) {
-	if g.endpoint != nil {
+// encode is encodeSome in as many lanes as may work. Equal texts go to one lane,
+// which pays for them once. A remote model is asked as ever: its queue has the
+// bounds of its server.
+func (e *effort) encode(ctx context.Context, remote bool, encode encodeFunc, texts []string) (done embed.Encoded, rows []int, err error) {
+	if remote {
 		err = e.alone(ctx, func(l *lane) error {
-			l.waiting(func() { done, rows, err = c.encodeSome(ctx, g, embed.RoleDocument, texts) })
+			l.waiting(func() { done, rows, err = encodeSome(ctx, texts, encode) })
 			l.pause()
 			return err
 		})
@@ -183,7 +183,7 @@ func (e *effort) encode(ctx context.Context, c *Collection, g *generation, texts
 		for j, at := range parts[i] {
 			own[j] = texts[at]
 		}
-		encoded[i], some[i], errs[i] = c.encodeSome(l.aside(), g, embed.RoleDocument, own)
+		encoded[i], some[i], errs[i] = encodeSome(l.aside(), own, encode)
 	})
 	if err := errors.Join(errs...); err != nil {
 		return embed.Encoded{}, nil, err

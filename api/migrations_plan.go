@@ -3,11 +3,10 @@ package api
 import (
 	"context"
 	"crypto/sha256"
-	"math"
-	"runtime"
-	"time"
+	"math/rand/v2"
 
 	"github.com/vecino-db/vecino/compat"
+	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/store"
 )
@@ -22,17 +21,19 @@ type Estimate struct {
 	// Truncated texts are longer than the target takes.
 	Truncated int `json:"truncated"`
 	// Cached texts need no encoding.
-	Cached          int      `json:"cached"`
-	TokensPerSecond float64  `json:"tokens_per_second"` // measured on a sample; 0: no text is encoded
-	Seconds         float64  `json:"seconds"`
-	DiskBytes       int64    `json:"disk_bytes"` // beside what there is, until the commit
-	FreeBytes       int64    `json:"free_bytes"`
-	MemoryBytes     int64    `json:"memory_bytes"` // beside what there is, until the commit
-	Price           *float64 `json:"price"`        // by the price of a million tokens; null: none was given
+	Cached          int     `json:"cached"`
+	TokensPerSecond float64 `json:"tokens_per_second"` // measured on a sample; 0: no text is encoded
+	// Seconds until the target has all documents, as measured on a sample beside
+	// what else goes on, and between what its quartiles say; then it is evaluated.
+	Seconds           float64  `json:"seconds"`
+	SecondsLow        float64  `json:"seconds_low"`
+	SecondsHigh       float64  `json:"seconds_high"`
+	EvaluationSeconds float64  `json:"evaluation_seconds"`
+	DiskBytes         int64    `json:"disk_bytes"` // beside what there is, until the commit
+	FreeBytes         int64    `json:"free_bytes"`
+	MemoryBytes       int64    `json:"memory_bytes"` // beside what there is, until the commit
+	Price             *float64 `json:"price"`        // by the price of a million tokens; null: none was given
 }
-
-// samplePlanned is how many texts the speed is measured on.
-const samplePlanned = 256
 
 // Estimate counts and measures what a migration to a wish would take, and
 // changes nothing. price is that of a million tokens; 0: not known. Documents
@@ -57,29 +58,37 @@ func (s *Service) Estimate(ctx context.Context, c *Collection, w Wish, price flo
 	}
 	e.DiskBytes = diskNeed(want, n)
 	e.MemoryBytes = int64(n) * graphBytes(want)
-	var sample compat.Vectors
-	perText := 0.0
+	ctx = embed.WithPriority(ctx, embed.PriorityMigration)
+	r := rehearsal{c: c, effort: newEffort(s.traffic, migrate.Limits{}), want: want}
+	counted := counted{estimate: &e, draw: newDraw(n, rehearsedOf(want, false))}
 	if verdict == compat.VerdictReembed {
 		encoder, problem := s.encoderOf(ctx, want)
 		if encoder == nil {
 			return e, problem
 		}
 		defer encoder.release()
-		texts, err := s.countTokens(ctx, c, encoder, &e)
+		r.encoder = encoder
+		counted.draw.most = rehearsedOf(want, encoder.endpoint != nil)
+		if err := s.countTokens(ctx, c, encoder, &counted); err != nil {
+			return e, err
+		}
+	} else {
+		ids, err := c.stored.Matching(ctx, nil)
 		if err != nil {
 			return e, err
 		}
-		if sample, perText, err = e.measure(ctx, encoder, texts); err != nil {
-			return e, encoder.explain(ctx, err)
+		for _, id := range ids {
+			counted.draw.add(id)
 		}
-	} else if sample, err = c.sampleFor(ctx, want); err != nil {
-		return e, err
 	}
-	insert, err := s.store.TryInsert(ctx, want, sample)
-	if err != nil {
-		return e, err
+	if err := r.run(ctx, counted.draw.shuffled()); err != nil {
+		return e, r.explain(ctx, err)
 	}
-	e.Seconds = e.seconds(perText, insert, sample.Len())
+	e.TokensPerSecond = r.tokensPerSecond()
+	e.Seconds, e.SecondsLow, e.SecondsHigh = r.backfill(e.Documents, e.Tokens-counted.cached)
+	if e.EvaluationSeconds, err = r.evaluation(ctx, counted.draw.ids, e.Documents); err != nil {
+		return e, r.explain(ctx, err)
+	}
 	if price > 0 {
 		cost := price * float64(e.Tokens) / 1e6
 		e.Price = &cost
@@ -87,36 +96,59 @@ func (s *Service) Estimate(ctx context.Context, c *Collection, w Wish, price flo
 	return e, nil
 }
 
-// seconds adds up encoding, graph and syncs. An insert into a graph of n costs
-// about the logarithm of n, so what was measured on a sample is carried up.
-func (e Estimate) seconds(perText float64, insert time.Duration, sampled int) float64 {
-	seconds := perText * float64(max(0, e.Documents-e.Cached))
-	if sampled > 1 && e.Documents > 1 {
-		growth := max(1, math.Log(float64(e.Documents))/math.Log(float64(sampled)))
-		// Searches, writes and the tail before the graph take cores, too.
-		seconds = max(seconds, insert.Seconds()/float64(sampled)*float64(e.Documents)*growth*float64(runtime.GOMAXPROCS(0)))
+// draw is a random sample of a stream, in which all have the same chance
+// (Vitter's algorithm R: "Random sampling with a reservoir", 1985).
+type draw struct {
+	most int
+	seen int
+	ids  []store.ID
+	rand *rand.Rand
+}
+
+func newDraw(seed, most int) *draw {
+	return &draw{most: most, rand: rand.New(rand.NewPCG(1, uint64(seed)))}
+}
+
+func (d *draw) add(id store.ID) {
+	if d.seen++; len(d.ids) < d.most {
+		d.ids = append(d.ids, id)
+	} else if i := d.rand.IntN(d.seen); i < d.most {
+		d.ids[i] = id
 	}
-	const perBatch, batch = 0.004, 64 // a sync and its reads
-	return seconds + perBatch*math.Ceil(float64(e.Documents)/batch)
+}
+
+// shuffled is the sample in random order.
+func (d *draw) shuffled() []store.ID {
+	d.rand.Shuffle(len(d.ids), func(i, j int) { d.ids[i], d.ids[j] = d.ids[j], d.ids[i] })
+	return d.ids
+}
+
+// counted is what a look at all texts gives.
+type counted struct {
+	estimate *Estimate
+	cached   int // tokens of the texts that are in the cache
+	draw     *draw
 }
 
 // countTokens counts all texts and draws some.
-func (s *Service) countTokens(ctx context.Context, c *Collection, encoder *served, e *Estimate) (sample []string, err error) {
+func (s *Service) countTokens(ctx context.Context, c *Collection, encoder *served, all *counted) error {
 	stamper, err := embed.NewStamper(encoder.Space())
 	if err != nil {
-		return nil, err
+		return err
 	}
+	e := all.estimate
 	cached := s.cache != nil && encoder.endpoint == nil && encoder.Encoder != embed.Encoder(encoder.queue)
 	e.Exact = encoder.endpoint == nil
-	limit, stride, i := encoder.Space().MaxTokens, max(1, e.Documents/samplePlanned), 0
+	limit := encoder.Space().MaxTokens
 	var texts []string
 	count := func() error {
-		for _, n := range encoder.CountTokens(embed.RoleDocument, texts) {
+		tokens := encoder.CountTokens(embed.RoleDocument, texts)
+		for i, n := range tokens {
 			if limit > 0 && n > limit {
 				e.Truncated++
-				n = limit
+				tokens[i] = limit
 			}
-			e.Tokens += n
+			e.Tokens += tokens[i]
 		}
 		if cached {
 			keys := make([][32]byte, len(texts))
@@ -127,9 +159,10 @@ func (s *Service) countTokens(ctx context.Context, c *Collection, encoder *serve
 			if err != nil {
 				return err
 			}
-			for _, row := range rows {
+			for i, row := range rows {
 				if row >= 0 {
 					e.Cached++
+					all.cached += tokens[i]
 				}
 			}
 		}
@@ -141,9 +174,7 @@ func (s *Service) countTokens(ctx context.Context, c *Collection, encoder *serve
 		if !d.HasText || failed != nil {
 			return
 		}
-		if i++; i%stride == 0 && len(sample) < samplePlanned {
-			sample = append(sample, d.Text)
-		}
+		all.draw.add(d.ID)
 		if texts = append(texts, d.Text); len(texts) == factsPage {
 			failed = count()
 		}
@@ -154,54 +185,5 @@ func (s *Service) countTokens(ctx context.Context, c *Collection, encoder *serve
 	if err == nil && len(texts) > 0 {
 		err = count()
 	}
-	return sample, err
-}
-
-// measure encodes a sample as the migration would, past the cache.
-func (e *Estimate) measure(ctx context.Context, encoder *served, texts []string) (v compat.Vectors, perText float64, err error) {
-	ctx = embed.WithPriority(ctx, embed.PriorityMigration)
-	tokens, done := 0, 0
-	began := time.Now()
-	var parts []compat.Vectors
-	for from := 0; from < len(texts); from += 64 {
-		batch := texts[from:min(from+64, len(texts))]
-		encoded, err := encoder.queue.Encode(ctx, embed.RoleDocument, batch)
-		if err != nil {
-			if ctx.Err() != nil {
-				return v, 0, ctx.Err()
-			}
-			continue // a text without tokens: others tell the speed
-		}
-		parts = append(parts, encoded.Vectors)
-		for _, n := range encoded.Tokens {
-			tokens += n
-		}
-		done += len(batch)
-	}
-	if took := time.Since(began).Seconds(); done > 0 && took > 0 {
-		e.TokensPerSecond, perText = float64(tokens)/took, took/float64(done)
-		// By tokens, because the sample's texts may be longer than others.
-		if e.Tokens > 0 && e.Documents > 0 && tokens > 0 {
-			perText = took / float64(tokens) * float64(e.Tokens) / float64(e.Documents)
-		}
-	}
-	v, err = compat.Concat(parts...)
-	return v, perText, err
-}
-
-// sampleFor is some vectors of the collection as the target would have them.
-func (c *Collection) sampleFor(ctx context.Context, want compat.Manifest) (compat.Vectors, error) {
-	rows, err := c.stored.SampleVectors(ctx, 0, samplePlanned)
-	if err != nil {
-		return rows, err
-	}
-	d, err := compat.NewDerivation(c.Manifest(), want)
-	if err != nil || d == nil {
-		return compat.Vectors{}, err
-	}
-	v, err := d.Derive(rows)
-	if err != nil {
-		return compat.Vectors{}, nil // a row without a direction: nothing is measured
-	}
-	return v, nil
+	return err
 }

@@ -292,7 +292,11 @@ func (b *backlogBatch) encode(ctx context.Context) (v compat.Vectors, rows []int
 	if len(texts) == 0 {
 		return v, rows, done, nil
 	}
-	encoded, some, err := b.b.effort.encode(ctx, b.b.c, b.p.standby, texts)
+	c, g := b.b.c, b.p.standby
+	encode := func(ctx context.Context, texts []string) (embed.Encoded, error) {
+		return c.encode(ctx, g, embed.RoleDocument, texts)
+	}
+	encoded, some, err := b.b.effort.encode(ctx, g.endpoint != nil, encode, texts)
 	if err != nil {
 		return v, nil, done, err
 	}

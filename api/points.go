@@ -150,6 +150,12 @@ func (c *Collection) other(ctx context.Context, p *places, docs []store.Document
 // encodeSome encodes texts in a role for a generation and gives for each its
 // row, or -1 where the encoder finds nothing in it.
 func (c *Collection) encodeSome(ctx context.Context, g *generation, role embed.Role, texts []string) (done embed.Encoded, rows []int, err error) {
+	return encodeSome(ctx, texts, func(ctx context.Context, texts []string) (embed.Encoded, error) { return c.encode(ctx, g, role, texts) })
+}
+
+// encodeSome is Collection.encodeSome by an encoding that refuses what it finds
+// nothing in.
+func encodeSome(ctx context.Context, texts []string, encode encodeFunc) (done embed.Encoded, rows []int, err error) {
 	rows = make([]int, len(texts))
 	kept := make([]int, len(texts)) // indices of texts
 	for i := range kept {
@@ -160,7 +166,7 @@ func (c *Collection) encodeSome(ctx context.Context, g *generation, role embed.R
 		for i, text := range kept {
 			batch[i] = texts[text]
 		}
-		encoded, err := c.encode(ctx, g, role, batch)
+		encoded, err := encode(ctx, batch)
 		var refused *embed.TextError
 		if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(kept) {
 			rows[kept[refused.Index]] = -1
@@ -177,6 +183,9 @@ func (c *Collection) encodeSome(ctx context.Context, g *generation, role embed.R
 	}
 	return embed.Encoded{}, rows, nil
 }
+
+// encodeFunc makes vectors of texts.
+type encodeFunc func(ctx context.Context, texts []string) (embed.Encoded, error)
 
 // Settle waits until all that was stored before is linked into the graph. It
 // is durable, and found by queries, without that.

@@ -166,29 +166,3 @@ func reread(ctx context.Context, graph index.Index, cfg index.Config) (index.Ind
 	}
 	return loadIndex(cfg, chunks)
 }
-
-// TryInsert measures what the index of a manifest takes to insert vectors of
-// its space into an empty graph in memory. Nothing of it is kept. Errors:
-// *compat.InvalidError, index.ErrSpace, the context's.
-func (s *Store) TryInsert(ctx context.Context, m compat.Manifest, v compat.Vectors) (took time.Duration, err error) {
-	g, err := newGeneration(1, time.Time{}, m.WithDefaults())
-	if err != nil {
-		return 0, err
-	}
-	if g.graph, err = newIndex(g.config); err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, g.end()) }()
-	ordinals := make([]uint32, v.Len())
-	for i := range ordinals {
-		ordinals[i] = uint32(i)
-	}
-	began := time.Now()
-	if v.Len() > 0 {
-		err = g.graph.Insert(ctx, ordinals, v)
-	}
-	if err == nil {
-		err = settle(ctx, g.graph)
-	}
-	return time.Since(began), err
-}

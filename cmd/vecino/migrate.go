@@ -157,8 +157,9 @@ func (migratePlanCmd) Help() string {
   vecino migrate plan -c notes --engine hnsw --encoding int8
   vecino migrate plan -c notes --model openai:small --price 0.02
 
-Every text is counted by the target's own tokenizer, and the speed is measured
-on a sample. Nothing changes.`
+Every text is counted by the target's own tokenizer. The time is that of a
+rehearsal: for five seconds at most a sample of the documents goes through all
+that a migration does, beside whatever else the server does. Nothing changes.`
 }
 
 // Run plans.
@@ -194,6 +195,9 @@ func printPlan(out *output, name string, raw json.RawMessage) error {
 			Exact                                bool
 			TokensPerSecond                      float64 `json:"tokens_per_second"`
 			Seconds                              float64
+			SecondsLow                           float64 `json:"seconds_low"`
+			SecondsHigh                          float64 `json:"seconds_high"`
+			EvaluationSeconds                    float64 `json:"evaluation_seconds"`
 			DiskBytes                            int64 `json:"disk_bytes"`
 			FreeBytes                            int64 `json:"free_bytes"`
 			MemoryBytes                          int64 `json:"memory_bytes"`
@@ -219,7 +223,8 @@ func printPlan(out *output, name string, raw json.RawMessage) error {
 			rows = append(rows, table.Row{"blocked: no text was kept", fmt.Sprintf("%d, for example %s", got.Plan.BlockedDocuments, line(strings.Join(got.Plan.BlockedIDs, ", "), 60))})
 		}
 		rows = append(rows,
-			table.Row{"time", "about " + time.Duration(e.Seconds*float64(time.Second)).Round(100*time.Millisecond).String()},
+			table.Row{"time to fill it", fmt.Sprintf("about %s; by single batches %s to %s", seconds(e.Seconds), seconds(e.SecondsLow), seconds(e.SecondsHigh))},
+			table.Row{"then to evaluate it", "about " + seconds(e.EvaluationSeconds)},
 			table.Row{"disk until the commit", fmt.Sprintf("%.1f MiB of %.1f free", float64(e.DiskBytes)/(1<<20), float64(e.FreeBytes)/(1<<20))},
 			table.Row{"memory until the commit", fmt.Sprintf("%.1f MiB", float64(e.MemoryBytes)/(1<<20))})
 		if e.Price != nil {
@@ -233,6 +238,11 @@ func printPlan(out *output, name string, raw json.RawMessage) error {
 		fmt.Fprintln(out, got.Plan.Remedy)
 	}
 	return nil
+}
+
+// seconds is a time for people.
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
 
 // printChanges shows what differs, field by field.

@@ -24,6 +24,9 @@ type Limits struct {
 // maxBatch bounds Limits.Batch: its rows are held in memory.
 const maxBatch = 4096
 
+// DefaultBatch is that of a zero Limits.Batch.
+const DefaultBatch = 64
+
 // The bounds of Limits.CPUs: below the least a run has no end to speak of.
 const (
 	minCPUs = 0.01
@@ -46,7 +49,7 @@ func (l Limits) Validate() error {
 // withDefaults is l with its zero fields filled.
 func (l Limits) withDefaults() Limits {
 	if l.Batch == 0 {
-		l.Batch = 64
+		l.Batch = DefaultBatch
 	}
 	return l
 }
