@@ -23,13 +23,14 @@ import (
 
 // Limits of an adoption.
 const (
+	// MinAdoptSample different texts prove something, so a smaller sample never
+	// does; of fewer than 20 points, texts of half of them do. Half of the points
+	// have to have a text in any case: nothing tells which model made the vectors of
+	// the others.
+	MinAdoptSample     = 10
 	DefaultAdoptSample = 300
 	MaxAdoptSample     = 10_000
 
-	// adoptTexts different texts prove something; of fewer than 20 points, texts of
-	// half of them do. Half of the points have to have a text in any case: nothing
-	// tells which model made the vectors of the others.
-	adoptTexts = 10
 	// adoptRounds bounds how often what was written meanwhile is compared before
 	// writes wait, and adoptHeld texts are few enough to let them wait at once.
 	adoptRounds = 4
@@ -41,7 +42,7 @@ const (
 // AdoptWish asks for an adoption.
 type AdoptWish struct {
 	Embedding EmbeddingWish // the claim: as at creation
-	Sample    int           // texts that are embedded again; 0: DefaultAdoptSample
+	Sample    int           // texts that are embedded again, all where there are fewer; 0: DefaultAdoptSample
 	DryRun    bool          // compare, and change nothing
 }
 
@@ -50,8 +51,8 @@ func (w AdoptWish) Validate() error {
 	switch {
 	case w.Embedding.Model == "":
 		return invalid("no_model", "/embedding/model", "an adoption names the model that is said to have made the vectors")
-	case w.Sample < 0 || w.Sample > MaxAdoptSample:
-		return invalid("bad_sample", "/sample", "a sample of %d texts: allowed is 1..%d", w.Sample, MaxAdoptSample)
+	case w.Sample != 0 && (w.Sample < MinAdoptSample || w.Sample > MaxAdoptSample):
+		return invalid("bad_sample", "/sample", "a sample of %d texts: allowed is %d..%d", w.Sample, MinAdoptSample, MaxAdoptSample)
 	}
 	return nil
 }
@@ -176,7 +177,7 @@ func (a *adoption) compare(ctx context.Context) (AdoptResult, error) {
 		different[text] = struct{}{}
 	}
 	p.different = len(different)
-	if p.different < min(adoptTexts, (p.points+1)/2) || p.different == 0 || 2*p.withText < p.points {
+	if p.different < p.wanted() || p.different == 0 || 2*p.withText < p.points {
 		return a.told(p.unproved(a.textField())), nil
 	}
 	if a.probes, err = a.s.probesFor(ctx, a.encoder); err != nil {

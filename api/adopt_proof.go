@@ -66,6 +66,9 @@ type proof struct {
 	queryCosine float64
 }
 
+// wanted is how many different texts prove something.
+func (p *proof) wanted() int { return min(MinAdoptSample, (p.points+1)/2) }
+
 // proofBatch is how many texts are embedded together.
 const proofBatch = 64
 

@@ -168,11 +168,13 @@ func (p *proof) hint(failed int) string {
 // unproved is the result where too few texts are there.
 func (p *proof) unproved(field string) AdoptResult {
 	r := p.start(AdoptUnproved)
-	r.Reason = fmt.Sprintf("%d of its %d points have a text, and %d different ones were drawn, which is too few to tell for all (wanted is a text for half of the points, and %d different ones); a point without its text can be neither compared nor embedded again by a migration", p.withText, p.points, p.different, min(adoptTexts, (p.points+1)/2))
+	r.Reason = fmt.Sprintf("%d of its %d points have a text, and %d different ones were drawn, which is too few to tell for all (wanted is a text for half of the points, and %d different ones); a point without its text can be neither compared nor embedded again by a migration", p.withText, p.points, p.different, p.wanted())
 	switch {
 	case p.points == 0:
 		r.Reason = "it has no points, so there is nothing to compare"
 		r.Hint = fmt.Sprintf(`delete it, and create it with {"embedding": {"model": %q}}`, p.model)
+	case 2*p.withText >= p.points && p.first < p.withText:
+		r.Hint = fmt.Sprintf("ask for a larger sample (--sample): %d of %d texts were drawn; where most of all are the same, write points with their own texts, or name the text_field (--text-field) that has them", p.first, p.withText)
 	case 2*p.withText >= p.points && p.withText > 0:
 		r.Hint = "most texts are the same: write points with their own texts, or name the text_field (--text-field) that has them"
 	case field == "":

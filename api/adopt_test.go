@@ -390,6 +390,11 @@ func TestAdoptUnproved(t *testing.T) {
 			}
 		})
 	}
+	same := brought(slices.Repeat(texts[:1], 40), slices.Repeat(rows[:1], 40), "")
+	w := claim(ModelStatic, 0)
+	w.Sample = MinAdoptSample
+	refusedAdoption(t, s, rawCollection(t, s, "small-sample", compat.MetricCosine, same), w, "adoption_unproved", "a larger sample", "10 of 40")
+
 	empty, err := s.Create(t.Context(), "empty", Wish{Vectors: &VectorsWish{Size: 256}})
 	if err != nil {
 		t.Fatal(err)
@@ -405,7 +410,7 @@ func TestAdoptUnproved(t *testing.T) {
 	if r, err := s.Adopt(t.Context(), c, claim(ModelStatic, 0)); err != nil || !r.Adopted || r.WithoutText != 20 || r.Sampled != 20 {
 		t.Errorf("half: %+v, %v", r, err)
 	}
-	for _, w := range []AdoptWish{{}, {Embedding: EmbeddingWish{Model: ModelStatic}, Sample: MaxAdoptSample + 1}, claim("local:nothing", 0)} {
+	for _, w := range []AdoptWish{{}, {Embedding: EmbeddingWish{Model: ModelStatic}, Sample: MaxAdoptSample + 1}, {Embedding: EmbeddingWish{Model: ModelStatic}, Sample: MinAdoptSample - 1}, claim("local:nothing", 0)} {
 		var refused *Error
 		if _, err := s.Adopt(t.Context(), c, w); !errors.As(err, &refused) {
 			t.Errorf("%+v: %v", w, err)

@@ -82,8 +82,7 @@ var errJobCanceled = errors.New("canceled")
 // errRequestEnded is the cause of a job's end whose request has ended.
 var errRequestEnded = errors.New("the request ended before it; ask again, with wait=false for a job that goes on by itself")
 
-// openJobs reads what is known. What was running when the server stopped is
-// interrupted.
+// openJobs reads what is known. interrupt has to follow.
 func openJobs(ctx context.Context, s *store.Store, logger *slog.Logger) (*jobs, error) {
 	numbers, records, err := s.Jobs(ctx)
 	if err != nil {
@@ -98,14 +97,36 @@ func openJobs(ctx context.Context, s *store.Store, logger *slog.Logger) (*jobs, 
 			continue
 		}
 		j.list[number], j.next = &job, max(j.next, number+1)
-		if job.State == JobRunning {
-			now := time.Now().UTC()
-			job.State, job.Finished, job.Error = JobInterrupted, &now, "the server stopped before its end; start it again"
-			logger.Warn("a job was interrupted when the server stopped", "job", job.ID, "kind", job.Kind, "collection", job.Collection)
-			j.keep(ctx, number, job)
-		}
 	}
 	return j, nil
+}
+
+// interrupt marks what was running when the server was killed. found is the
+// result that a job had come to, or nil.
+func (j *jobs) interrupt(ctx context.Context, found func(context.Context, Job) any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for number, job := range j.list {
+		if job.State != JobRunning {
+			continue
+		}
+		now := time.Now().UTC()
+		result := found(ctx, *job)
+		job.note(result)
+		job.State, job.Finished, job.Error = JobInterrupted, &now, stopped(result)
+		j.logger.Warn("a job was interrupted when the server stopped", "job", job.ID, "kind", job.Kind, "collection", job.Collection)
+		j.keep(ctx, number, *job)
+	}
+}
+
+// note sets the result; nil leaves it as it is.
+func (j *Job) note(result any) {
+	if result == nil {
+		return
+	}
+	if data, err := json.Marshal(result); err == nil {
+		j.Result = data
+	}
 }
 
 // close ends the running jobs and waits for them.
@@ -131,11 +152,13 @@ func (j *jobs) keep(ctx context.Context, number uint64, job Job) {
 type work func(ctx context.Context, progress func(done, total int)) (result any, err error)
 
 // inSteps is what a job of several steps does; its result is kept however it ends.
-type inSteps func(ctx context.Context, tell func(step string, done, total int)) (result any, err error)
+// keep writes what it has come to so far, for the next start of a server that is
+// killed; it waits for locks and the disk, as tell does not.
+type inSteps func(ctx context.Context, tell func(step string, done, total int), keep func(result any)) (result any, err error)
 
 // steps makes it one of one step. The result of one that fails is dropped.
 func (w work) steps() inSteps {
-	return func(ctx context.Context, tell func(step string, done, total int)) (any, error) {
+	return func(ctx context.Context, tell func(step string, done, total int), _ func(any)) (any, error) {
 		result, err := w(ctx, func(done, total int) { tell("", done, total) })
 		if err != nil {
 			return nil, err
@@ -211,6 +234,13 @@ func (j *jobs) begin(kind, collection string, run inSteps, after func(result any
 			last.done, last.total = done, total
 			now := last
 			job.told.Store(&now)
+		}, func(result any) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			now := job.now()
+			now.ETA = nil
+			now.note(result)
+			j.keep(ctx, number, now)
 		})
 		if err != nil && errors.Is(context.Cause(ctx), errJobCanceled) {
 			err = &Error{Kind: KindConflict, Code: "job_canceled", Detail: "job " + job.ID + " was ended by DELETE /jobs/" + job.ID, Remedy: "ask again", Err: err}
@@ -249,11 +279,7 @@ func (j *jobs) finish(ctx context.Context, number uint64, result any, err error)
 	delete(j.cancel, number)
 	now := time.Now().UTC()
 	job.Finished = &now
-	if result != nil {
-		if data, failed := json.Marshal(result); failed == nil {
-			job.Result = data
-		}
-	}
+	job.note(result)
 	switch {
 	case err == nil:
 		job.State, job.Done = JobDone, max(job.Done, job.Total)
@@ -264,7 +290,7 @@ func (j *jobs) finish(ctx context.Context, number uint64, result any, err error)
 	case errors.Is(err, errClientLeft):
 		job.State, job.Error = JobInterrupted, err.Error()
 	case j.ctx.Err() != nil:
-		job.State, job.Error = JobInterrupted, "the server stopped before its end; start it again"
+		job.State, job.Error = JobInterrupted, stopped(result)
 	default:
 		job.State, job.Error = JobFailed, err.Error()
 		j.logger.Error("a job failed", "job", job.ID, "kind", job.Kind, "collection", job.Collection, "error", err)

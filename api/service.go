@@ -108,6 +108,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		s.jobs.close()
 		return nil, errors.Join(err, s.encoders.Close())
 	}
+	s.jobs.interrupt(ctx, s.found)
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.endWatch = end
 	if len(o.Remotes) > 0 {

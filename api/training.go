@@ -33,6 +33,9 @@ type TrainingWish struct {
 	Migrate bool
 }
 
+// kindTrain is the kind of its job.
+const kindTrain = "train"
+
 // The steps of a training, as its job names them. Of a migration it names the
 // state (package migrate).
 const (
@@ -122,7 +125,9 @@ func (e *WorseJudgedError) Error() string {
 // made, under a name that nothing has. The job's result is a Training, however
 // it ends; it fails with the figures when the model is not better. Ending the
 // job before the model is installed leaves nothing behind; ending it while it
-// migrates aborts the migration and leaves the model.
+// migrates aborts the migration and leaves the model. A stop of the server leaves
+// both, and the migration goes on at the next start without the job, which says
+// so.
 //
 // Errors: KindInvalid for a name that no model can have, KindConflict for one
 // that there is and for a migration under way, KindNotReady without a directory
@@ -148,10 +153,10 @@ func (s *Service) Train(ctx context.Context, c *Collection, w TrainingWish) (Job
 	if err != nil {
 		return Job{}, err
 	}
-	job, err := s.jobs.startSteps("train", c.Name(), func(ctx context.Context, tell func(step string, done, total int)) (any, error) {
+	job, err := s.jobs.startSteps(kindTrain, c.Name(), func(ctx context.Context, tell func(step string, done, total int), keep func(any)) (any, error) {
 		begun := time.Now()
 		t := &trainingRun{
-			service: s, c: c, wish: w, base: base, tell: tell,
+			service: s, c: c, wish: w, base: base, tell: tell, keep: keep,
 			result: Training{Model: localPrefix + w.Name, Base: w.Base, Collection: c.Name(), Seed: w.Seed},
 		}
 		err := errors.Join(t.run(ctx), base.Close())

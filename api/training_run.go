@@ -26,6 +26,7 @@ type trainingRun struct {
 	wish    TrainingWish
 	base    TrainingBase
 	tell    func(step string, done, total int)
+	keep    func(result any)
 	result  Training
 }
 
@@ -46,16 +47,17 @@ func (t *trainingRun) run(ctx context.Context) error {
 		return err
 	}
 	s := t.service
+	t.keep(t.result) // a start after a crash looks whether the model got its name
 	if err := s.install(t.wish.Name, files); err != nil {
 		return err
 	}
-	t.result.Installed = true
-	t.result.Next = fmt.Sprintf("vecino migrate plan -c %s --model %s", t.c.Name(), t.result.Model)
+	t.result.isInstalled()
 	model, err := s.encoders.Describe(ctx, t.result.Model)
 	if err != nil {
 		return fmt.Errorf("%s is installed: %w", t.result.Model, err)
 	}
 	t.result.Fingerprint = model.Space.Fingerprint().String()
+	t.keep(t.result)
 	s.logger.Info("model trained", "collection", t.c.Name(), "model", t.result.Model, "base", t.wish.Base, "documents", t.result.Documents, "pairs", t.result.Pairs)
 	if !t.wish.Migrate {
 		return nil
@@ -278,13 +280,14 @@ func (t *trainingRun) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		t.result.Migration = &TrainingsMigration{ID: m.ID, State: m.State, Reason: m.Reason}
-		t.result.Next = fmt.Sprintf("vecino migrate status -c %s", t.c.Name())
+	for begun := false; ; begun = true {
+		t.result.migrates(m)
 		t.tell(string(m.State), m.Progress.Done, m.Progress.Total)
+		if !begun {
+			t.keep(t.result)
+		}
 		switch m.State {
 		case migrate.RollbackWindow, migrate.Committed:
-			t.result.Next = fmt.Sprintf("vecino migrate commit -c %s", t.c.Name())
 			return nil
 		case migrate.Failed, migrate.Aborted, migrate.RolledBack:
 			return fmt.Errorf("migration %d is %s: %s", m.ID, m.State, m.Reason)
@@ -299,14 +302,18 @@ func (t *trainingRun) migrate(ctx context.Context) error {
 	}
 }
 
-// left ends the migration of a job that a user ended.
+// left ends the migration of a job that a user ended, and looks at the one that
+// a stop of the server leaves to its next start.
 func (t *trainingRun) left(ctx context.Context, id uint64, err error) error {
 	if !errors.Is(context.Cause(ctx), errJobCanceled) {
+		if m, unknown := t.service.Migration(context.WithoutCancel(ctx), t.c, id); unknown == nil {
+			t.result.migrates(m)
+		}
 		return err
 	}
 	m, aborted := t.service.MigrationStep(context.WithoutCancel(ctx), t.c, id, migrate.EventAbort, StepOptions{})
 	if m.ID == id { // an abort comes too late for one that has cut over
-		t.result.Migration = &TrainingsMigration{ID: m.ID, State: m.State, Reason: m.Reason}
+		t.result.migrates(m)
 	}
 	return errors.Join(err, aborted)
 }

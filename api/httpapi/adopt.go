@@ -27,7 +27,7 @@ func decodeAdopt(data []byte) (api.AdoptWish, error) {
 	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
 		err := fields(r, map[string]func() error{
 			"embedding": func() error { return embeddingWish(r, &w.Embedding) },
-			"sample":    optional(r, integer(r, &w.Sample, 1, api.MaxAdoptSample)),
+			"sample":    optional(r, integer(r, &w.Sample, api.MinAdoptSample, api.MaxAdoptSample)),
 			"dry_run":   optional(r, into(&w.DryRun, r.Bool)),
 		})
 		if err == nil && w.Embedding.Model == "" {

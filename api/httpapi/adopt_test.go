@@ -47,6 +47,10 @@ func TestAdopt(t *testing.T) {
 	if r = s.must(404, "POST", path, `{"embedding":{"model":"local:nothing"}}`); r.at(t, "code") != "unknown_model" {
 		t.Errorf("a model that there isn't: %s", r.body)
 	}
+	r = s.must(400, "POST", path, fmt.Sprintf(claim, `,"sample":9`))
+	if !strings.Contains(r.at(t, "detail").(string), "10 to 10000") {
+		t.Errorf("a sample that proves nothing: %s", r.body)
+	}
 	s.must(404, "POST", "/collections/none/manifest/adopt", fmt.Sprintf(claim, ""))
 	s.must(412, "POST", path, fmt.Sprintf(claim, ""), "If-Match", `"another"`)
 	r = s.must(200, "POST", path, fmt.Sprintf(claim, `,"dry_run":true`))
@@ -57,7 +61,7 @@ func TestAdopt(t *testing.T) {
 		t.Fatalf("a refusal or a dry run changed the manifest: %s", now.body)
 	}
 
-	r = s.must(200, "POST", path, fmt.Sprintf(claim, `,"sample":100`), headerFingerprint, raw.header.Get(headerFingerprint))
+	r = s.must(200, "POST", path, fmt.Sprintf(claim, `,"sample":10`), headerFingerprint, raw.header.Get(headerFingerprint))
 	if r.at(t, "result", "adopted") != true || r.at(t, "result", "sampled") != 8.0 || r.at(t, "result", "to") != model || r.header.Get(headerFingerprint) != model {
 		t.Errorf("adopted: %s", r.body)
 	}

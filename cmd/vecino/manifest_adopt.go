@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
+	"github.com/alecthomas/kong"
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/compat"
 )
 
@@ -24,9 +27,16 @@ type manifestAdoptCmd struct {
 	DocumentPrompt *string `help:"What stood before the texts when the vectors were made, in place of the model's own." placeholder:"TEXT"`
 	Normalize      *bool   `help:"Whether the vectors were brought to length 1, in place of the model's own habit." negatable:""`
 	TextField      string  `help:"Where in the payload the texts lie, if the points have none of their own." placeholder:"KEY"`
-	Sample         int     `help:"Texts to embed again; 300 when left out, all where there are fewer." placeholder:"N"`
+	Sample         *int    `help:"Texts to embed again, ${least_sample} to ${most_sample}; ${default_sample} when left out, all where there are fewer." placeholder:"N"`
 	DryRun         bool    `help:"Compare, and change nothing."`
 	JSON           bool    `help:"Print JSON."`
+}
+
+// adoptVars are what its help names.
+func adoptVars() kong.Vars {
+	return kong.Vars{
+		"least_sample": strconv.Itoa(api.MinAdoptSample), "most_sample": strconv.Itoa(api.MaxAdoptSample), "default_sample": strconv.Itoa(api.DefaultAdoptSample),
+	}
 }
 
 // Help teaches.
@@ -48,8 +58,11 @@ those that were not drawn. Exit status 3: refused, or too few texts to tell.`
 
 // Run adopts, or says why not.
 func (c *manifestAdoptCmd) Run(ctx context.Context, out *output) error {
-	if c.Sample < 0 || c.Dimensions < 0 {
-		return usageError{errors.New("--sample and --dimensions are positive numbers, or left out")}
+	if c.Dimensions < 0 {
+		return usageError{errors.New("--dimensions is a positive number, or left out")}
+	}
+	if n := c.Sample; n != nil && (*n < api.MinAdoptSample || *n > api.MaxAdoptSample) {
+		return usageError{fmt.Errorf("--sample %d: allowed is %d to %d; fewer texts prove nothing", *n, api.MinAdoptSample, api.MaxAdoptSample)}
 	}
 	embedding := map[string]any{"model": c.Model}
 	for key, value := range map[string]string{"precision": c.Precision, "text_field": c.TextField} {
@@ -70,8 +83,8 @@ func (c *manifestAdoptCmd) Run(ctx context.Context, out *output) error {
 		embedding["normalize"] = *c.Normalize
 	}
 	body := map[string]any{"embedding": embedding, "dry_run": c.DryRun}
-	if c.Sample > 0 {
-		body["sample"] = c.Sample
+	if c.Sample != nil {
+		body["sample"] = *c.Sample
 	}
 	return c.with(ctx, func(r *remote) error {
 		var raw json.RawMessage

@@ -71,7 +71,10 @@ func TestManifestAdopt(t *testing.T) {
 		do(exitRefused, "manifest adopt -c docs --model builtin:hash --dimensions 256", "text_field")
 		do(exitRefused, adopt+"builtin:static --dry-run", "refused", "not adopted", "what to do")
 		do(exitUsage, "manifest adopt -c docs")
-		do(exitUsage, adopt+"builtin:hash --sample -1")
+		for _, n := range []string{"-1", "0", "9", "10001"} {
+			do(exitUsage, adopt+"builtin:hash --sample="+n, "10 to 10000")
+		}
+		do(exitOK, "manifest adopt --help", "10 to 10000")
 		do(exitFailed, adopt+"builtin:hash --dimensions 256 --no-normalize", "builtin:hash")
 		do(exitFailed, adopt+"local:nothing", "there is no model")
 		do(exitOK, adopt+"builtin:hash --dimensions 256 --dry-run", "proved", "not adopted", "none: every text was compared")

@@ -18,20 +18,6 @@ import (
 	"github.com/vecino-db/vecino/kernels/kerneltest"
 )
 
-// shared is the directory of third-party models and expected values; tests that
-// need it are skipped where it is absent.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("VECINO_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "golden")); err != nil {
-		t.Skipf("no shared data at %s: set VECINO_SHARED to its directory", dir)
-	}
-	return dir
-}
-
 func open(t testing.TB, dir string, o Options) *Encoder {
 	t.Helper()
 	e, err := Open(dir, o)
@@ -87,10 +73,10 @@ type golden struct {
 	} `json:"cases"`
 }
 
-func readGolden(t testing.TB, dir, name string) golden {
+func readGolden(t testing.TB, name string) golden {
 	t.Helper()
 	var g golden
-	content, err := os.ReadFile(filepath.Join(dir, "golden", "models", name+".json"))
+	content, err := os.ReadFile(embedtest.Shared(t, "golden", "models", name+".json"))
 	if err == nil {
 		err = json.Unmarshal(content, &g)
 	}
@@ -103,11 +89,10 @@ func readGolden(t testing.TB, dir, name string) golden {
 var goldenModels = []string{"bert-random-2l-32", "bert-tinybert-hybrid"}
 
 func TestGoldens(t *testing.T) {
-	dir := shared(t)
 	for _, name := range goldenModels {
-		g := readGolden(t, dir, name)
+		g := readGolden(t, name)
 		t.Run(name, func(t *testing.T) {
-			kerneltest.EachTier(t, func(t *testing.T) { checkGolden(t, filepath.Join(dir, "models", name), g) })
+			kerneltest.EachTier(t, func(t *testing.T) { checkGolden(t, embedtest.Shared(t, "models", name), g) })
 		})
 	}
 }
@@ -156,10 +141,9 @@ func checkGolden(t *testing.T, dir string, g golden) {
 }
 
 func TestGoldenInt8(t *testing.T) {
-	dir := shared(t)
 	for _, name := range goldenModels {
-		g := readGolden(t, dir, name)
-		e := open(t, filepath.Join(dir, "models", name), Options{Precision: compat.PrecisionInt8})
+		g := readGolden(t, name)
+		e := open(t, embedtest.Shared(t, "models", name), Options{Precision: compat.PrecisionInt8})
 		if p := e.Space().Precision; p != compat.PrecisionInt8 {
 			t.Errorf("the space's precision is %s", p)
 		}
@@ -180,9 +164,9 @@ func TestGoldenInt8(t *testing.T) {
 }
 
 func TestConformanceShared(t *testing.T) {
-	dir := shared(t)
+	dir := embedtest.Shared(t, "models", "bert-random-2l-32")
 	embedtest.Run(t, func() embed.Encoder {
-		e, err := Open(filepath.Join(dir, "models", "bert-random-2l-32"), Options{})
+		e, err := Open(dir, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,8 +176,7 @@ func TestConformanceShared(t *testing.T) {
 
 // TestMixedLengths compares a batch of mixed lengths with one text at a time.
 func TestMixedLengths(t *testing.T) {
-	dir := shared(t)
-	g := readGolden(t, dir, "bert-tinybert-hybrid")
+	g := readGolden(t, "bert-tinybert-hybrid")
 	var texts []string
 	for range 3 {
 		for _, c := range g.Cases {
@@ -201,7 +184,7 @@ func TestMixedLengths(t *testing.T) {
 		}
 	}
 	for _, threads := range []int{1, 2, 3} {
-		e := open(t, filepath.Join(dir, "models", "bert-tinybert-hybrid"), Options{Threads: threads})
+		e := open(t, embedtest.Shared(t, "models", "bert-tinybert-hybrid"), Options{Threads: threads})
 		all, err := e.Encode(context.Background(), embed.RoleQuery, texts)
 		if err != nil {
 			t.Fatal(err)
@@ -251,7 +234,7 @@ func readSnapshot(t *testing.T, path string) (rows vectors) {
 // 8 and 7 tokens: X_raw gives X by the mean and X_pooled by the first token. The
 // snapshots of a batch were made in other runs, and those of mini in float16.
 func TestPoolingOnSnapshots(t *testing.T) {
-	dir := filepath.Join(shared(t), "golden", "reference-vectors", "tei")
+	dir := embedtest.Shared(t, "golden", "reference-vectors", "tei")
 	for name, tolerance := range map[string]float64{"test_bert__bert": 1e-4, "test_flash_bert__mini": 2e-2, "test_mpnet__mpnet": 1e-4} {
 		for suffix, lengths := range map[string][]int{"_single": {7}, "_batch": {7, 8, 7}} {
 			read := func(what string) vectors { return readSnapshot(t, filepath.Join(dir, name+suffix+what+".snap")) }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"flag"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,26 +12,13 @@ import (
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/bert"
+	"github.com/vecino-db/vecino/embed/embedtest"
 	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/hash"
 	"github.com/vecino-db/vecino/embed/static"
 )
 
 var all = flag.Bool("bridge.all", false, "measure bridges between all spaces, with more pairs")
-
-// sharedFile locates test data, or skips.
-func sharedFile(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("VECINO_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no shared data: %v (set VECINO_SHARED to its directory)", err)
-	}
-	return path
-}
 
 func encode(t testing.TB, e embed.Encoder, texts []string) compat.Vectors {
 	t.Helper()
@@ -48,7 +33,7 @@ func encode(t testing.TB, e embed.Encoder, texts []string) compat.Vectors {
 // queries.
 func sentences(t testing.TB) (texts, queries []string) {
 	t.Helper()
-	c, err := evaluate.Open(sharedFile(t, "retrieval/cranfield"))
+	c, err := evaluate.Open(embedtest.Shared(t, "retrieval/cranfield"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +61,9 @@ func spaces(t testing.TB) map[string]embed.Encoder {
 	}
 	narrow, err := hash.New(hash.Options{})
 	broad, err2 := hash.New(hash.Options{Dimension: 1024})
-	table, err3 := static.Open(sharedFile(t, "models/model2vec-test-model-vocab-quantized"), static.Options{})
-	float, err4 := bert.Open(sharedFile(t, "models/bert-tinybert-hybrid"), bert.Options{})
-	coarse, err5 := bert.Open(sharedFile(t, "models/bert-tinybert-hybrid"), bert.Options{Precision: compat.PrecisionInt8})
+	table, err3 := static.Open(embedtest.Shared(t, "models/model2vec-test-model-vocab-quantized"), static.Options{})
+	float, err4 := bert.Open(embedtest.Shared(t, "models/bert-tinybert-hybrid"), bert.Options{})
+	coarse, err5 := bert.Open(embedtest.Shared(t, "models/bert-tinybert-hybrid"), bert.Options{Precision: compat.PrecisionInt8})
 	return map[string]embed.Encoder{
 		"hash 512": open(narrow, err), "hash 1024": open(broad, err2), "Model2Vec": open(table, err3), "TinyBERT f32": open(float, err4), "TinyBERT int8": open(coarse, err5),
 	}

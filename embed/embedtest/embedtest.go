@@ -4,6 +4,9 @@
 // An encoder's own tests hold it to its model (goldens, quality); this suite
 // holds it to the interface: order, batches, roles, counts, cancellation,
 // concurrency, and texts that mean harm. Run it under the race detector too.
+//
+// Shared finds the data outside the repository that goldens and quality are
+// measured against.
 package embedtest
 
 import (

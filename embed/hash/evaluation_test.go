@@ -2,34 +2,19 @@ package hash_test
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
+	"github.com/vecino-db/vecino/embed/embedtest"
 	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/hash"
 )
 
-// sharedFile locates a file of the evaluation collections, or skips.
-func sharedFile(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("VECINO_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	path := filepath.Join(root, "retrieval", name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no shared data: %v (set VECINO_SHARED to its directory)", err)
-	}
-	return path
-}
-
 // cranfield is the collection.
 func cranfield(t testing.TB) evaluate.Collection {
 	t.Helper()
-	c, err := evaluate.Open(sharedFile(t, "cranfield"))
+	c, err := evaluate.Open(embedtest.Shared(t, "retrieval", "cranfield"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +62,7 @@ func TestCranfield(t *testing.T) {
 
 // TestSTSB compares cosines with people's similarity scores.
 func TestSTSB(t *testing.T) {
-	pairs, err := evaluate.OpenPairs(sharedFile(t, "stsb/stsb-en-dev.csv"))
+	pairs, err := evaluate.OpenPairs(embedtest.Shared(t, "retrieval", "stsb", "stsb-en-dev.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}

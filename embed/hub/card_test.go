@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/vecino-db/vecino/embed/embedtest"
 )
 
 func TestParseCard(t *testing.T) {
@@ -32,13 +34,9 @@ func TestParseCard(t *testing.T) {
 
 // TestRealCard reads a card as a library writes them.
 func TestRealCard(t *testing.T) {
-	shared := os.Getenv("VECINO_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	text, err := os.ReadFile(filepath.Join(shared, "models", "model2vec-test-model-float32", "README.md"))
+	text, err := os.ReadFile(embedtest.Shared(t, "models", "model2vec-test-model-float32", "README.md"))
 	if err != nil {
-		t.Skipf("the shared data is not here: %v", err)
+		t.Fatal(err)
 	}
 	card := ParseCard(text)
 	if card.Licence != "mit" || !strings.HasPrefix(card.Summary, "This Model2Vec model is a distilled version of a Sentence Transformer.") {

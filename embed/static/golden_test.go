@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -14,20 +13,6 @@ import (
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/embedtest"
 )
-
-// shared is the directory of third-party models and expected values; tests that
-// need it are skipped where it is absent.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("VECINO_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "golden")); err != nil {
-		t.Skipf("no shared data at %s: set VECINO_SHARED to its directory", dir)
-	}
-	return dir
-}
 
 func open(t testing.TB, dir string, o Options) *Encoder {
 	t.Helper()
@@ -65,12 +50,11 @@ func readJSONFile(t testing.TB, path string, to any) {
 }
 
 func TestGoldens(t *testing.T) {
-	dir := shared(t)
 	for _, name := range []string{"model2vec-test-model-float32", "model2vec-test-model-vocab-quantized"} {
 		t.Run(name, func(t *testing.T) {
 			var g golden
-			readJSONFile(t, filepath.Join(dir, "golden", "models", name+".json"), &g)
-			e := open(t, filepath.Join(dir, "models", name), Options{})
+			readJSONFile(t, embedtest.Shared(t, "golden", "models", name+".json"), &g)
+			e := open(t, embedtest.Shared(t, "models", name), Options{})
 			worst := 0.0
 			for _, c := range g.Cases {
 				ids := e.tokens(nil, "", c.Text)
@@ -104,10 +88,9 @@ func difference(got []float32, want []float64) float64 {
 // TestPrecisions compares the float16 and int8 tables with the float32 one they
 // were made of: same ids, vectors as near as the rounding lets them be.
 func TestPrecisions(t *testing.T) {
-	dir := shared(t)
 	var g golden
-	readJSONFile(t, filepath.Join(dir, "golden", "models", "model2vec-test-model-float32.json"), &g)
-	full := open(t, filepath.Join(dir, "models", "model2vec-test-model-float32"), Options{})
+	readJSONFile(t, embedtest.Shared(t, "golden", "models", "model2vec-test-model-float32.json"), &g)
+	full := open(t, embedtest.Shared(t, "models", "model2vec-test-model-float32"), Options{})
 	largest := 0.0
 	for _, x := range full.table.rows {
 		largest = max(largest, math.Abs(float64(x)))
@@ -122,7 +105,7 @@ func TestPrecisions(t *testing.T) {
 		{"int8", largest / 127, 0.51},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			e := open(t, filepath.Join(dir, "models", "model2vec-test-model-"+v.name), Options{})
+			e := open(t, embedtest.Shared(t, "models", "model2vec-test-model-"+v.name), Options{})
 			for i, x := range e.table.rows {
 				want, got := float64(full.table.rows[i]), float64(x)*v.scale
 				tolerance := v.element * max(math.Abs(want), 1e-4)
@@ -178,17 +161,16 @@ func reference(e *Encoder, ids []uint32) []float64 {
 
 // TestUpstreamFixture: the vector that Model2Vec's own tests expect.
 func TestUpstreamFixture(t *testing.T) {
-	dir := shared(t)
 	var want [][]float64
-	readJSONFile(t, filepath.Join(dir, "golden", "embeddings_short.json"), &want)
-	e := open(t, filepath.Join(dir, "models", "model2vec-test-model-float32"), Options{})
+	readJSONFile(t, embedtest.Shared(t, "golden", "embeddings_short.json"), &want)
+	e := open(t, embedtest.Shared(t, "models", "model2vec-test-model-float32"), Options{})
 	if d := difference(encode(t, e, "hello world"), want[0]); d > 1e-6 {
 		t.Errorf("differs by %g", d)
 	}
 }
 
 func TestGloVe(t *testing.T) {
-	e := open(t, filepath.Join(shared(t), "models", "glove-6b-50d-5k"), Options{})
+	e := open(t, embedtest.Shared(t, "models", "glove-6b-50d-5k"), Options{})
 	out, err := e.Encode(context.Background(), embed.RoleDocument, []string{"the king and the queen", "prince of the royal family", "stock market prices fell"})
 	if err != nil {
 		t.Fatal(err)
@@ -212,14 +194,13 @@ func dot(v compat.Vectors, i, j int) float64 {
 }
 
 func TestSharedTransformerIsRefused(t *testing.T) {
-	_, err := Open(filepath.Join(shared(t), "models", "bert-tinybert-hybrid"), Options{})
+	_, err := Open(embedtest.Shared(t, "models", "bert-tinybert-hybrid"), Options{})
 	if fmt.Sprintf("%T", err) != "*static.UnsupportedError" {
 		t.Errorf("Open of a BERT: %v", err)
 	}
 }
 
 func TestConformanceShared(t *testing.T) {
-	dir := filepath.Join(shared(t), "models")
 	for _, name := range []string{"model2vec-test-model-vocab-quantized", "glove-6b-50d-5k"} {
 		t.Run(name, func(t *testing.T) {
 			o := embedtest.Options{}
@@ -227,8 +208,9 @@ func TestConformanceShared(t *testing.T) {
 				o.Texts = []string{"the king and the queen", "prices on the market", "a river near the town, and a bridge"}
 				o.Unembeddable = []string{"", "qqqqqq", "漢字"}
 			}
+			dir := embedtest.Shared(t, "models", name)
 			embedtest.Run(t, func() embed.Encoder {
-				e, err := Open(filepath.Join(dir, name), Options{})
+				e, err := Open(dir, Options{})
 				if err != nil {
 					t.Fatal(err)
 				}

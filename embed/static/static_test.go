@@ -441,13 +441,12 @@ func TestConformance(t *testing.T) {
 //
 //	GOMAXPROCS=1 go test -run '^$' -bench Encode ./embed/static
 func BenchmarkEncode(b *testing.B) {
-	dir := shared(b)
-	content, err := os.ReadFile(filepath.Join(dir, "retrieval", "cranfield", "cran.all.1400"))
+	content, err := os.ReadFile(embedtest.Shared(b, "retrieval", "cranfield", "cran.all.1400"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	texts := strings.Split(string(content), "\n.W\n")
-	e := open(b, filepath.Join(dir, "models", "model2vec-test-model-vocab-quantized"), Options{})
+	e := open(b, embedtest.Shared(b, "models", "model2vec-test-model-vocab-quantized"), Options{})
 	tokens := 0
 	for _, n := range e.CountTokens(embed.RoleDocument, texts) {
 		tokens += n

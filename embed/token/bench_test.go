@@ -2,16 +2,17 @@ package token
 
 import (
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/vecino-db/vecino/embed/embedtest"
 )
 
 // cranfield is the abstracts of the Cranfield collection: English prose.
 func cranfield(b *testing.B) []string {
 	b.Helper()
-	content, err := os.ReadFile(filepath.Join(shared(b), "retrieval", "cranfield", "cran.all.1400"))
+	content, err := os.ReadFile(embedtest.Shared(b, "retrieval", "cranfield", "cran.all.1400"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -30,7 +31,6 @@ func BenchmarkEncode(b *testing.B) {
 	for _, text := range texts {
 		size += len(text)
 	}
-	dir := shared(b)
 	for name, path := range map[string]string{
 		"WordPiece":           "tokenizers/all-MiniLM-L6-v2/tokenizer.json",
 		"Unigram/t5":          "tokenizers/t5-small/tokenizer.json",
@@ -41,7 +41,7 @@ func BenchmarkEncode(b *testing.B) {
 		"WordLevel/glove":     "models/glove-6b-50d-5k/tokenizer.json",
 	} {
 		b.Run(name, func(b *testing.B) {
-			tok := load(b, filepath.Join(dir, path))
+			tok := load(b, embedtest.Shared(b, path))
 			var ids []uint32
 			tokens := 0
 			b.SetBytes(int64(size))
@@ -60,15 +60,15 @@ func BenchmarkEncode(b *testing.B) {
 
 // BenchmarkLoad is the time to read a tokenizer.json.
 func BenchmarkLoad(b *testing.B) {
-	dir := shared(b)
 	for name, path := range map[string]string{
 		"WordPiece":  "tokenizers/all-MiniLM-L6-v2/tokenizer.json",
 		"Unigram/t5": "tokenizers/t5-small/tokenizer.json",
 		"BPE/gpt2":   "tokenizers/gpt2/tokenizer.json",
 	} {
 		b.Run(name, func(b *testing.B) {
+			path := embedtest.Shared(b, path)
 			for b.Loop() {
-				load(b, filepath.Join(dir, path))
+				load(b, path)
 			}
 		})
 	}

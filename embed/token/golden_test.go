@@ -9,27 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vecino-db/vecino/embed/embedtest"
 )
-
-// shared is the directory of third-party models and expected values; tests that
-// need it are skipped where it is absent.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir, ok := sharedDir()
-	if !ok {
-		t.Skipf("no shared data at %s: set VECINO_SHARED to its directory", dir)
-	}
-	return dir
-}
-
-func sharedDir() (dir string, there bool) {
-	dir = os.Getenv("VECINO_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	_, err := os.Stat(filepath.Join(dir, "golden"))
-	return dir, err == nil
-}
 
 // every is a tokenizer of every kind: small ones, and the shared ones where
 // they are there.
@@ -39,7 +21,7 @@ func every(t testing.TB) map[string]*Tokenizer {
 	for name, content := range kinds() {
 		toks[name] = parse(t, content)
 	}
-	if dir, ok := sharedDir(); ok {
+	if dir, ok := embedtest.SharedDir(); ok {
 		for _, name := range []string{"all-MiniLM-L6-v2", "gpt2", "t5-small", "wordllama-l2"} {
 			toks[name] = load(t, filepath.Join(dir, "tokenizers", name, "tokenizer.json"))
 		}
@@ -74,11 +56,11 @@ type golden struct {
 }
 
 // tokenizerFile finds the file that a golden was made with.
-func tokenizerFile(t testing.TB, dir, name string) string {
+func tokenizerFile(t testing.TB, name string) string {
 	t.Helper()
 	fixture := strings.Replace(strings.TrimPrefix(name, "model2vec-fixtures/"), "test-model", "model2vec-test-model", 1)
 	for _, path := range []string{name, filepath.Join("models", name), filepath.Join("models", fixture)} {
-		path = filepath.Join(dir, path)
+		path = filepath.Join(embedtest.Shared(t), path)
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}
@@ -130,15 +112,14 @@ func readGolden(t testing.TB, path string) golden {
 }
 
 func TestGoldens(t *testing.T) {
-	dir := shared(t)
-	paths, err := filepath.Glob(filepath.Join(dir, "golden", "tokenizers", "*.json"))
+	paths, err := filepath.Glob(filepath.Join(embedtest.Shared(t, "golden", "tokenizers"), "*.json"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no goldens: %v", err)
 	}
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
 			g := readGolden(t, path)
-			tok := load(t, tokenizerFile(t, dir, g.Tokenizer))
+			tok := load(t, tokenizerFile(t, g.Tokenizer))
 			for _, c := range g.Cases {
 				e := tok.Encode(c.Text, Options{Detail: true})
 				if !slices.Equal(e.IDs, c.IDs) {

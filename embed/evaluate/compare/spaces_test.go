@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,26 +11,13 @@ import (
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/builtin"
+	"github.com/vecino-db/vecino/embed/embedtest"
 	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/evaluate/compare"
 	"github.com/vecino-db/vecino/embed/hash"
 	"github.com/vecino-db/vecino/embed/static"
 	"github.com/vecino-db/vecino/kernels/f32"
 )
-
-// sharedFile locates test data, or skips.
-func sharedFile(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("VECINO_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "shared", "data")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no shared data: %v (set VECINO_SHARED to its directory)", err)
-	}
-	return path
-}
 
 // rank ranks documents by exact search, depth hits a query.
 func rank(t testing.TB, e embed.Encoder, c evaluate.Collection, depth int) [][]compare.Hit {
@@ -78,7 +63,7 @@ func side(c evaluate.Collection, before, after [][]compare.Hit) []compare.Query 
 
 // TestSpaces compares real spaces on Cranfield.
 func TestSpaces(t *testing.T) {
-	c, err := evaluate.Open(sharedFile(t, "retrieval/cranfield"))
+	c, err := evaluate.Open(embedtest.Shared(t, "retrieval/cranfield"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +75,7 @@ func TestSpaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := static.Open(sharedFile(t, "models/model2vec-test-model-vocab-quantized"), static.Options{})
+	model, err := static.Open(embedtest.Shared(t, "models/model2vec-test-model-vocab-quantized"), static.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +136,7 @@ func TestSpaces(t *testing.T) {
 // made of: 2,000 sentences of Cranfield's documents, and 4,000 others. A
 // sentence's own document is left out.
 func TestThresholdsKeepTheShare(t *testing.T) {
-	c, err := evaluate.Open(sharedFile(t, "retrieval/cranfield"))
+	c, err := evaluate.Open(embedtest.Shared(t, "retrieval/cranfield"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +144,7 @@ func TestThresholdsKeepTheShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := static.Open(sharedFile(t, "models/model2vec-test-model-vocab-quantized"), static.Options{})
+	model, err := static.Open(embedtest.Shared(t, "models/model2vec-test-model-vocab-quantized"), static.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
