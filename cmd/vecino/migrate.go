@@ -198,9 +198,9 @@ func printPlan(out *output, name string, raw json.RawMessage) error {
 			SecondsLow                           float64 `json:"seconds_low"`
 			SecondsHigh                          float64 `json:"seconds_high"`
 			EvaluationSeconds                    float64 `json:"evaluation_seconds"`
-			DiskBytes                            int64 `json:"disk_bytes"`
-			FreeBytes                            int64 `json:"free_bytes"`
-			MemoryBytes                          int64 `json:"memory_bytes"`
+			DiskBytes                            int64   `json:"disk_bytes"`
+			FreeBytes                            int64   `json:"free_bytes"`
+			MemoryBytes                          int64   `json:"memory_bytes"`
 			Price                                *float64
 		}
 	}
