@@ -275,11 +275,6 @@ func (l *load) fill(n int) {
 // run starts a writer, a deleter, a payload editor and so many readers; end
 // stops them and waits.
 func (l *load) run(seed uint64, readers int) (end func()) {
-	return l.start(seed, readers, true)
-}
-
-// start is run, with writers or without.
-func (l *load) start(seed uint64, readers int, writers bool) (end func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	worker := func(n uint64, f func(r *rand.Rand)) {
@@ -294,14 +289,12 @@ func (l *load) start(seed uint64, readers int, writers bool) (end func()) {
 			}
 		})
 	}
-	if writers {
-		worker(1, func(r *rand.Rand) {
-			ids := l.ledger.pick(r, r.IntN(3))
-			l.change("put", append(ids, l.ledger.add(1+r.IntN(2))...))
-		})
-		worker(2, func(r *rand.Rand) { l.change("delete", l.ledger.pick(r, 1+r.IntN(2))) })
-		worker(3, func(r *rand.Rand) { l.change("payload", l.ledger.pick(r, 1)) })
-	}
+	worker(1, func(r *rand.Rand) {
+		ids := l.ledger.pick(r, r.IntN(3))
+		l.change("put", append(ids, l.ledger.add(1+r.IntN(2))...))
+	})
+	worker(2, func(r *rand.Rand) { l.change("delete", l.ledger.pick(r, 1+r.IntN(2))) })
+	worker(3, func(r *rand.Rand) { l.change("payload", l.ledger.pick(r, 1)) })
 	for i := range readers {
 		worker(uint64(10+i), func(r *rand.Rand) { l.query(r.IntN(len(loadQueries))) })
 	}
