@@ -128,21 +128,21 @@ func (l *lane) waiting(work func()) {
 	runtime.UnlockOSThread()
 }
 
-// yield lets others go first, and no more: who calls it holds what they may
-// wait for.
-func (l *lane) yield() {
+// yield lets what goes before a priority go first, and no more: who calls it
+// holds what others may wait for.
+func (l *lane) yield(p embed.Priority) {
 	worked := time.Since(l.looked)
 	if worked < piece {
 		return
 	}
 	l.count()
-	l.effort.traffic.Yield(l.ctx, embed.PriorityMigration, worked)
+	l.effort.traffic.Yield(l.ctx, p, worked)
 	l.begin()
 }
 
-// pause lets queries go first, and rests where the limit wants it.
+// pause lets others go first, and rests where the limit wants it.
 func (l *lane) pause() {
-	l.yield()
+	l.yield(embed.PriorityMigration)
 	if rest := l.effort.pace.Rest(time.Now(), time.Duration(l.effort.owed.Swap(0))); rest >= leastRest {
 		_ = systemClock{}.Sleep(l.ctx, rest) // who works looks at the context
 		l.begin()
@@ -160,7 +160,7 @@ func (l *lane) link(n int, link func(i int)) {
 	}()
 	l.effort.each(l.ctx, l.effort.lanes(), n, func(l *lane, i int) {
 		link(i)
-		l.yield()
+		l.yield(embed.PriorityIngest) // an ingest may wait for the points of the batch
 	})
 }
 

@@ -73,21 +73,23 @@ func (s *Service) Estimate(ctx context.Context, c *Collection, w Wish, price flo
 			return e, err
 		}
 	} else {
-		ids, err := c.stored.Matching(ctx, nil)
-		if err != nil {
+		if err := c.each(ctx, func(d store.Stored) { counted.draw.add(d.ID) }); err != nil {
 			return e, err
 		}
-		for _, id := range ids {
-			counted.draw.add(id)
-		}
 	}
-	if err := r.run(ctx, counted.draw.shuffled()); err != nil {
-		return e, r.explain(ctx, err)
+	select { // one at a time: it takes memory, and two would slow each other
+	case s.rehearsing <- struct{}{}:
+		defer func() { <-s.rehearsing }()
+	case <-ctx.Done():
+		return e, ctx.Err()
+	}
+	if err := r.run(ctx, s.store, counted.draw.shuffled()); err != nil {
+		return e, err
 	}
 	e.TokensPerSecond = r.tokensPerSecond()
 	e.Seconds, e.SecondsLow, e.SecondsHigh = r.backfill(e.Documents, e.Tokens-counted.cached)
 	if e.EvaluationSeconds, err = r.evaluation(ctx, counted.draw.ids, e.Documents); err != nil {
-		return e, r.explain(ctx, err)
+		return e, err
 	}
 	if price > 0 {
 		cost := price * float64(e.Tokens) / 1e6

@@ -24,11 +24,12 @@ const (
 	// each text costs money; the graph takes rehearsedBytes of memory at most.
 	rehearsedDocuments, rehearsedRemote = 20_000, 256
 	rehearsedBytes                      = 64 << 20
-	// rehearsedTime is when it ends, with rehearsedBatches done. An insert into a
+	// rehearsedTime is when it ends, with a batch done. An insert into a
 	// graph of twenty thousand of 1,024 dimensions takes four times as long as
 	// into one of a thousand and a half, so it wants to see the graph grow.
-	rehearsedTime    = 5 * time.Second
-	rehearsedBatches = 4
+	rehearsedTime = 5 * time.Second
+	// rehearsedSyncs are the batches that wait for the disk.
+	rehearsedSyncs = 32
 )
 
 // rehearsedOf is how many documents it takes at most for a target.
@@ -52,34 +53,34 @@ type rehearsal struct {
 type rehearsed struct {
 	documents, tokens int
 	graph             int           // vectors that the graph had before
-	made              time.Duration // their vectors
-	linked            time.Duration
-	stored            time.Duration // to read the documents and to write the vectors
+	read, made        time.Duration // the documents, and their vectors
+	synced, linked    time.Duration // the vectors
+	syncs             bool
 }
 
 // size is the logarithm of the size of the graph, at its middle.
 func (b rehearsed) size() float64 { return math.Log(float64(b.graph) + float64(b.documents)/2) }
 
 // run rehearses with documents, in their order, which should be random.
-func (r *rehearsal) run(ctx context.Context, ids []store.ID) (err error) {
-	scratch, err := store.NewScratch(r.want)
+func (r *rehearsal) run(ctx context.Context, s *store.Store, ids []store.ID) (err error) {
+	scratch, err := s.NewScratch(r.want)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, scratch.Close()) }()
 	began := time.Now()
 	for batch := range slices.Chunk(ids, migrate.DefaultBatch) {
-		if len(r.batches) >= rehearsedBatches && time.Since(began) > rehearsedTime {
+		if time.Since(began) > rehearsedTime {
 			break
 		}
-		done := rehearsed{documents: len(batch), graph: scratch.Len()}
+		done := rehearsed{documents: len(batch), graph: scratch.Len(), syncs: len(r.batches) < rehearsedSyncs}
 		if err := r.batch(ctx, scratch, batch, &done); err != nil {
 			return err
 		}
 		r.batches = append(r.batches, done)
 	}
 	// The first one finds everything cold.
-	if len(r.batches) > rehearsedBatches {
+	if len(r.batches) > 2 {
 		r.batches = r.batches[1:]
 	}
 	return nil
@@ -96,18 +97,20 @@ func (r *rehearsal) batch(ctx context.Context, scratch *store.Scratch, ids []sto
 	if err != nil {
 		return err
 	}
-	done.stored = watch.lap()
+	done.read = watch.lap()
 	vectors, err := r.vectors(ctx, docs, done)
 	if err != nil || vectors.Len() == 0 {
 		return err
 	}
 	done.made = watch.lap()
 	return r.effort.alone(ctx, func(l *lane) (err error) {
-		l.waiting(func() { err = r.c.stored.TrySync(vectors.Len() * int(vectorBytes(r.want))) })
-		if err != nil {
-			return err
+		if done.syncs {
+			l.waiting(func() { err = scratch.Sync(vectors.Len() * int(vectorBytes(r.want))) })
+			if err != nil {
+				return err
+			}
+			done.synced = watch.lap()
 		}
-		done.stored += watch.lap()
 		l.waiting(func() { err = scratch.Fill(ctx, vectors, l.link) })
 		l.pause()
 		done.linked = watch.lap()
@@ -139,7 +142,8 @@ func (r *rehearsal) vectors(ctx context.Context, docs []store.Stored, done *rehe
 	}
 	// Past the cache, which would prove nothing.
 	encode := func(ctx context.Context, texts []string) (embed.Encoded, error) {
-		return r.encoder.queue.Encode(ctx, embed.RoleDocument, texts)
+		encoded, err := r.encoder.queue.Encode(ctx, embed.RoleDocument, texts)
+		return encoded, r.encoder.explain(ctx, err)
 	}
 	encoded, _, err := r.effort.encode(ctx, r.encoder.endpoint != nil, encode, texts)
 	for _, n := range encoded.Tokens {
@@ -197,25 +201,47 @@ func (r *rehearsal) backfill(documents, tokens int) (seconds, low, high float64)
 	if len(r.batches) == 0 || documents == 0 {
 		return 0, 0, 0
 	}
-	all, each := 0.0, make([]float64, len(r.batches))
-	level, slope := r.linking()
 	n := float64(documents)
-	link := level*n + slope*(n*math.Log(n)-n) // of all, the integral of level + slope ln n
-	for i, b := range r.batches {
-		share := float64(b.documents)
-		// By tokens, because a sample's texts may be longer than others.
-		made := b.made.Seconds() / share * n
-		if b.tokens > 0 {
+	sum, syncs := rehearsed{}, 0
+	for _, b := range r.batches {
+		sum.documents, sum.tokens = sum.documents+b.documents, sum.tokens+b.tokens
+		sum.read, sum.made, sum.synced = sum.read+b.read, sum.made+b.made, sum.synced+b.synced
+		if b.syncs {
+			syncs += b.documents
+		}
+	}
+	sync := sum.synced.Seconds() / float64(max(1, syncs)) * n
+	others := func(b rehearsed) float64 {
+		made := b.made.Seconds() / float64(b.documents) * n
+		if b.tokens > 0 { // by tokens, because a sample's texts may be longer than others
 			made = b.made.Seconds() / float64(b.tokens) * float64(tokens)
 		}
-		each[i] = made + b.stored.Seconds()/share*n
-		if expected := (level + slope*b.size()) * share; expected > 0 {
-			each[i] += b.linked.Seconds() / expected * link
+		return made + b.read.Seconds()/float64(b.documents)*n + sync
+	}
+	level, slope := r.linking()
+	link := max(0, level*n+slope*(n*math.Log(n)-n)) // the integral of level + slope ln n
+	seconds = others(sum) + link
+	var each []float64
+	for _, b := range r.fitted() {
+		// What the batch took of what it should have taken, of all linking.
+		ratio := 1.0
+		if expected := (level + slope*b.size()) * float64(b.documents); expected > 0.2*link/n*float64(b.documents) {
+			ratio = b.linked.Seconds() / expected
 		}
-		all += each[i] / float64(len(each))
+		each = append(each, others(b)+ratio*link)
 	}
 	slices.Sort(each)
-	return all, min(all, each[len(each)/4]), max(all, each[len(each)*3/4])
+	return seconds, min(seconds, each[len(each)/4]), max(seconds, each[len(each)*3/4])
+}
+
+// fitted is the batches that tell what linking takes: a small graph is searched
+// whole, so where there are enough others its are left out.
+func (r *rehearsal) fitted() []rehearsed {
+	at := slices.IndexFunc(r.batches, func(b rehearsed) bool { return b.graph >= leastGraph })
+	if last := r.batches[len(r.batches)-1]; at > 0 && last.graph >= 2*leastGraph {
+		return r.batches[at:]
+	}
+	return r.batches
 }
 
 // linking fits what linking a vector takes, in seconds, to level + slope ln n,
@@ -225,26 +251,14 @@ func (r *rehearsal) backfill(documents, tokens int) (seconds, low, high float64)
 // World graphs", 2016). The slope is not negative.
 func (r *rehearsal) linking() (level, slope float64) {
 	var x, y, xx, xy, w float64
-	for _, b := range r.batches {
-		// A graph of fewer is searched whole.
-		if b.graph < leastGraph && r.batches[len(r.batches)-1].graph >= 2*leastGraph {
-			continue
-		}
+	for _, b := range r.fitted() {
 		n, at, took := float64(b.documents), b.size(), b.linked.Seconds()
 		w, x, y, xx, xy = w+n, x+n*at, y+took, xx+n*at*at, xy+took*at
 	}
-	if spread := w*xx - x*x; spread > 0 {
+	if spread := w*xx - x*x; spread > 1e-6*x*x {
 		slope = max(0, (w*xy-x*y)/spread)
 	}
 	return (y - slope*x) / w, slope
-}
-
-// explain is an error of it as one of the service.
-func (r *rehearsal) explain(ctx context.Context, err error) error {
-	if r.encoder == nil {
-		return err
-	}
-	return r.encoder.explain(ctx, err)
 }
 
 // rehearsedQueries are asked to find out what an evaluation's take.
@@ -255,57 +269,81 @@ const rehearsedQueries = 16
 // that serves takes as many times as long in the target as that has dimensions
 // more. Judged queries are others, and not known yet.
 func (r *rehearsal) evaluation(ctx context.Context, ids []store.ID, documents int) (seconds float64, err error) {
-	g := r.c.serving()
-	both := 1 + float64(r.want.Space.Dimension)/float64(g.manifest.Space.Dimension)
-	recall, err := r.c.stored.MeasureRecall(ctx, store.RecallQuery{Sample: rehearsedQueries, K: gateRecallK})
+	docs, err := r.c.stored.Get(ctx, ids[:min(rehearsedQueries, len(ids))], false)
 	if err != nil {
 		return 0, err
 	}
-	if recall.Queries > 0 {
-		seconds += both * recall.Took.Seconds() / float64(recall.Queries) * float64(min(evaluateQueries, documents))
-	}
-	if now := g.encoding.Load(); now.encoder == nil {
-		return seconds, nil // the queries are asked in none
-	}
-	docs, err := r.c.stored.Get(ctx, ids[:min(rehearsedQueries, len(ids))], false)
-	if err != nil || len(docs) == 0 {
-		return seconds, err
-	}
-	old, anew, asked := 0.0, 0.0, 0
+	g := r.c.serving()
+	both := 1 + float64(r.want.Space.Dimension)/float64(g.manifest.Space.Dimension)
 	err = r.effort.alone(ctx, func(l *lane) error {
-		e := evaluation{c: r.c, lane: l}
-		for _, d := range docs {
-			words := strings.Fields(d.Text)
-			if len(words) == 0 {
-				continue
-			}
-			watch := stopwatch(time.Now())
-			text := strings.Join(words[:min(len(words), sampledWords)], " ")
-			var refused *Error
-			if _, _, err := e.one(l.aside(), g, text); err != nil && !errors.As(err, &refused) || ctx.Err() != nil {
-				return errors.Join(err, ctx.Err())
-			}
-			old += watch.lap().Seconds()
-			if r.encoder != nil {
-				var none *embed.TextError
-				if _, err := r.encoder.queue.Encode(l.aside(), embed.RoleQuery, []string{text}); err != nil && !errors.As(err, &none) {
-					return err
-				}
-				anew += watch.lap().Seconds()
-			}
-			asked++
+		scan, err := r.scan(l)
+		if err != nil {
+			return err
 		}
+		// Recall compares so many vectors with all that there are.
+		seconds = both * scan.Seconds() * float64(min(evaluateQueries, documents))
+		if now := g.encoding.Load(); now.encoder == nil {
+			return nil // the queries are asked in none
+		}
+		each, asked := r.ask(l, g, both, docs)
+		if asked == 0 {
+			return ctx.Err()
+		}
+		queries := float64(min(sampledQueries, documents))
+		if _, different := r.c.recent.sample(); different >= liveLeast {
+			queries = float64(different)
+		}
+		seconds += min(queries*each, max(sampledTime.Seconds(), evaluateQueries*each))
 		return nil
 	})
-	if err != nil || asked == 0 {
-		return seconds, err
+	return seconds, err
+}
+
+// scan is what an exact search in the generation that serves takes.
+func (r *rehearsal) scan(l *lane) (took time.Duration, err error) {
+	l.waiting(func() {
+		var v compat.Vectors
+		if v, err = r.c.stored.SampleVectors(l.ctx, 0, 1); err != nil || v.Len() == 0 {
+			return
+		}
+		began := time.Now()
+		_, err = r.c.stored.Search(l.ctx, v, store.SearchQuery{Limit: gateRecallK, Exact: true})
+		took = time.Since(began)
+	})
+	l.pause()
+	return took, err
+}
+
+// ask is what an evaluation's query takes in both generations, in seconds, and
+// of how many that was measured; a model that can't be asked ends it.
+func (r *rehearsal) ask(l *lane, g *generation, both float64, docs []store.Stored) (each float64, asked int) {
+	e := evaluation{c: r.c, lane: l}
+	old, anew := 0.0, 0.0
+	for _, d := range docs {
+		words := strings.Fields(d.Text)
+		if len(words) == 0 {
+			continue
+		}
+		text := strings.Join(words[:min(len(words), sampledWords)], " ")
+		var none *embed.TextError
+		watch := stopwatch(time.Now())
+		if _, _, err := e.one(l.aside(), g, text); errors.As(err, &none) {
+			continue
+		} else if err != nil {
+			break
+		}
+		old += watch.lap().Seconds()
+		if r.encoder != nil {
+			if _, err := r.encoder.queue.Encode(l.aside(), embed.RoleQuery, []string{text}); errors.As(err, &none) {
+				continue
+			} else if err != nil {
+				break
+			}
+			anew += watch.lap().Seconds()
+		}
+		asked++
 	}
-	queries := float64(min(sampledQueries, documents))
-	if _, different := r.c.recent.sample(); different >= liveLeast {
-		queries = float64(different)
-	}
-	each := (both*old + anew) / float64(asked)
-	return seconds + min(queries*each, max(sampledTime.Seconds(), evaluateQueries*each)), nil
+	return (both*old + anew) / float64(max(1, asked)), asked
 }
 
 // leastGraph is the size from which a graph is searched as one.

@@ -36,7 +36,7 @@ func TestRehearsalAddsUp(t *testing.T) {
 			for n := graph; n < graph+64; n++ {
 				linked += level + slope*math.Log(float64(n))
 			}
-			r.batches = append(r.batches, rehearsed{documents: 64, tokens: tokens, graph: graph, made: some(perToken * float64(tokens)), linked: some(linked), stored: some(stored * 64)})
+			r.batches = append(r.batches, rehearsed{documents: 64, tokens: tokens, graph: graph, made: some(perToken * float64(tokens)), linked: some(linked), read: some(stored * 32), synced: some(stored * 32), syncs: true})
 		}
 		const documents, tokens = 20_000, 500_000
 		want := perToken*tokens + stored*documents
@@ -122,7 +122,7 @@ func TestEstimateKeepsNothing(t *testing.T) {
 		t.Errorf("a plan whose caller has left: %v", err)
 	}
 	r := rehearsal{c: c, effort: newEffort(s.traffic, migrate.Limits{}), want: c.Manifest()}
-	if err := r.run(ended, []store.ID{store.NumID(1)}); !errors.Is(err, context.Canceled) {
+	if err := r.run(ended, s.store, []store.ID{store.NumID(1)}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a rehearsal whose caller has left: %v", err)
 	}
 }

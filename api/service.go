@@ -57,6 +57,7 @@ type Service struct {
 	migrations *migrations
 	traffic    *embed.Traffic
 	training   chan struct{} // held by the one training that runs: it takes memory and all cores
+	rehearsing chan struct{} // held by the one plan that rehearses
 	shelf      *shelf        // of snapshots
 
 	probeEvery time.Duration
@@ -80,7 +81,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), traffic: &embed.Traffic{}, probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
+	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), traffic: &embed.Traffic{}, probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), rehearsing: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
 	if s.probeEvery == 0 {
 		s.probeEvery = defaultProbeEvery
 	}

@@ -292,13 +292,15 @@ func (t *trainingRun) migrate(ctx context.Context) error {
 		case migrate.Failed, migrate.Aborted, migrate.RolledBack:
 			return fmt.Errorf("migration %d is %s: %s", m.ID, m.State, m.Reason)
 		}
+		var next migrate.Migration
 		err := systemClock{}.Sleep(ctx, followEvery)
 		if err == nil {
-			m, err = s.Migration(ctx, t.c, m.ID)
+			next, err = s.Migration(ctx, t.c, m.ID)
 		}
 		if err != nil {
 			return t.left(ctx, m.ID, err)
 		}
+		m = next
 	}
 }
 

@@ -208,10 +208,7 @@ func (s *Scheduler) oneBatchLocked(texts []string) bool {
 
 // direct encodes on the caller's goroutine, which holds a worker's place.
 func (s *Scheduler) direct(ctx context.Context, p Priority, role Role, texts []string) (Encoded, error) {
-	began := time.Now()
-	out, err := s.encode(ctx, p, role, texts)
-	took := time.Since(began)
-
+	out, took, err := s.encode(ctx, p, role, texts)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.waited(p, 0)
@@ -230,20 +227,30 @@ func (s *Scheduler) direct(ctx context.Context, p Priority, role Role, texts []s
 	return out, err
 }
 
-// encode encodes a batch of a priority. What is no query leaves a processor to
-// queries, so that the next one need not wait until Go takes one from it, and
-// waits for them between pieces of its work.
-func (s *Scheduler) encode(ctx context.Context, p Priority, role Role, texts []string) (Encoded, error) {
-	if p != PriorityQuery && s.yields() {
-		t := s.options.Traffic
-		defer t.Begin(p)()
-		threads := runtime.GOMAXPROCS(0)
-		if t.Busy() {
-			threads = max(1, threads-1)
-		}
-		ctx = context.WithValue(ctx, asideKey{}, aside{threads, t.yielding(ctx, p)})
+// encode encodes a batch of a priority, and says what that took without its
+// waits for others. What is no query leaves a processor to queries, so that the
+// next one need not wait until Go takes one from it, and waits for them between
+// pieces of its work.
+func (s *Scheduler) encode(ctx context.Context, p Priority, role Role, texts []string) (out Encoded, took time.Duration, err error) {
+	began := time.Now()
+	if !s.yields() {
+		out, err = s.encodeSafely(ctx, role, texts)
+		return out, time.Since(began), err
 	}
-	return s.encodeSafely(ctx, role, texts)
+	t := s.options.Traffic
+	defer t.Begin(p)()
+	if p == PriorityQuery {
+		out, err = s.encodeSafely(ctx, role, texts)
+		return out, time.Since(began), err
+	}
+	threads := runtime.GOMAXPROCS(0)
+	if t.Busy() {
+		threads = max(1, threads-1)
+	}
+	y := t.yielding(ctx, p)
+	out, err = s.encodeSafely(context.WithValue(ctx, asideKey{}, aside{threads, y.pause}), role, texts)
+	// Goroutines of it wait at the same time.
+	return out, max(0, time.Since(began)-time.Duration(y.waited.Load())/time.Duration(threads)), err
 }
 
 // encodeSafely is the one way to the encoder. It checks the shape of the outcome

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
@@ -61,7 +62,7 @@ const share = 8
 
 // newRequest counts the tokens of texts, on the caller's goroutine.
 func (s *Scheduler) newRequest(p Priority, role Role, texts []string) *request {
-	r := &request{priority: p, role: role, texts: texts, counts: s.count(role, texts), came: time.Now(), done: make(chan struct{})}
+	r := &request{priority: p, role: role, texts: texts, counts: s.count(p, role, texts), came: time.Now(), done: make(chan struct{})}
 	for i, n := range r.counts {
 		if n = max(n, 1); s.limit > 0 {
 			n = min(n, s.limit)
@@ -72,10 +73,22 @@ func (s *Scheduler) newRequest(p Priority, role Role, texts []string) *request {
 	return r
 }
 
+// countedAtOnce is the texts that are counted between two pauses.
+const countedAtOnce = 64
+
 // count is the tokens of each text, or what stands for them.
-func (s *Scheduler) count(role Role, texts []string) []int {
+func (s *Scheduler) count(p Priority, role Role, texts []string) []int {
 	if !s.options.Estimate {
-		return s.encoder.CountTokens(role, texts)
+		if p == PriorityQuery || !s.yields() {
+			return s.encoder.CountTokens(role, texts)
+		}
+		y := s.options.Traffic.yielding(context.Background(), p)
+		counts := make([]int, 0, len(texts))
+		for some := range slices.Chunk(texts, countedAtOnce) {
+			counts = append(counts, s.encoder.CountTokens(role, some)...)
+			y.pause()
+		}
+		return counts
 	}
 	counts := make([]int, len(texts))
 	for i, text := range texts {

@@ -46,9 +46,7 @@ func (s *Scheduler) work(g group) {
 // run encodes a batch and hands out its rows.
 func (s *Scheduler) run(b *batch) {
 	defer b.cancel()
-	began := time.Now()
-	out, err := s.encode(b.ctx, b.priority, b.role, b.texts)
-	took := time.Since(began)
+	out, took, err := s.encode(b.ctx, b.priority, b.role, b.texts)
 	if err != nil && len(b.pieces) > 1 && isolated(err) {
 		s.runApart(b, err)
 		return
@@ -95,9 +93,7 @@ func (s *Scheduler) runApart(b *batch, failure error) {
 		if ended {
 			continue
 		}
-		began := time.Now()
-		out, err := s.encode(b.ctx, b.priority, b.role, b.texts[piece.at:piece.at+piece.n])
-		took := time.Since(began)
+		out, took, err := s.encode(b.ctx, b.priority, b.role, b.texts[piece.at:piece.at+piece.n])
 		s.mu.Lock()
 		if err != nil {
 			s.endLocked(piece.request, piece.renumber(err, 0), false)

@@ -17,30 +17,56 @@ import (
 // is safe for concurrent use.
 type Traffic struct {
 	under [priorities]atomic.Int64
-	last  atomic.Int64 // when a query came last, in nanoseconds since 1970
+	last  atomic.Int64 // when a query came last, by clock; 0: none has come
+	shut  atomic.Int64 // until when, by clock, the door costs too much
+
+	once    sync.Once
+	started time.Time
 
 	mu    sync.Mutex
 	doors []*door // that nobody uses at this moment
 }
 
-// Begin notes that work of a priority has begun, and gives what notes its end.
+// Begin notes that work of a priority has begun, and gives what notes its end,
+// which is to be called once. A query is under way for two seconds at most: one
+// whose client reads slowly would hold up all else.
 func (t *Traffic) Begin(p Priority) (end func()) {
 	if t == nil {
 		return func() {}
 	}
-	if p == PriorityQuery {
-		t.last.Store(time.Now().UnixNano())
-	}
 	t.under[p].Add(1)
-	return func() { t.under[p].Add(-1) }
+	if p != PriorityQuery {
+		return func() { t.under[p].Add(-1) }
+	}
+	t.last.Store(int64(t.clock()))
+	ended := time.AfterFunc(longestQuery, func() { t.under[p].Add(-1) })
+	return func() {
+		if ended.Stop() {
+			t.under[p].Add(-1)
+		}
+	}
 }
 
-// busyFor is how long queries count as coming in behind one.
-const busyFor = time.Second
+const (
+	// busyFor is how long queries count as coming in behind one.
+	busyFor      = time.Second
+	longestQuery = 2 * time.Second
+)
+
+// clock is the time since it was first asked, which goes on steadily; it is
+// positive.
+func (t *Traffic) clock() time.Duration {
+	t.once.Do(func() { t.started = time.Now() })
+	return time.Since(t.started) + 1
+}
 
 // Busy reports whether queries come in.
 func (t *Traffic) Busy() bool {
-	return t != nil && (t.under[PriorityQuery].Load() > 0 || time.Since(time.Unix(0, t.last.Load())) < busyFor)
+	if t == nil {
+		return false
+	}
+	last := time.Duration(t.last.Load())
+	return t.under[PriorityQuery].Load() > 0 || last > 0 && t.clock()-last < busyFor
 }
 
 // Above reports whether work is under way that goes before a priority.
@@ -61,6 +87,9 @@ const (
 	// yields is how many times as long as it has worked who yields waits at
 	// most: where the others never end, that leaves a ninth of the time.
 	yields = 8
+	// dear is what a look at the network may take. It comes back when a processor
+	// has nothing else to do: where none ever has, others run without it, too.
+	dear = 2 * time.Millisecond
 )
 
 // Yield lets work that goes before a priority go on alone: it waits until there
@@ -68,7 +97,7 @@ const (
 // yielded, and no longer than ctx. Before, it lets goroutines run that are ready,
 // and while queries come in also those that the network has something for.
 func (t *Traffic) Yield(ctx context.Context, p Priority, worked time.Duration) {
-	if t.Busy() {
+	if t.Busy() && t.clock() >= time.Duration(t.shut.Load()) {
 		t.letIn()
 	} else {
 		runtime.Gosched()
@@ -88,23 +117,40 @@ func (t *Traffic) letIn() {
 	if d == nil {
 		d = newDoor()
 	}
+	began := t.clock()
 	d.letIn()
+	if took := t.clock() - began; took > dear {
+		t.shut.Store(int64(t.clock() + yields*took))
+	}
 	t.mu.Lock()
 	t.doors = append(t.doors, d)
 	t.mu.Unlock()
 }
 
-// yielding is the pause of an encoding of a priority: between pieces of its work
-// it yields. Goroutines of one encoding share it.
-func (t *Traffic) yielding(ctx context.Context, p Priority) (pause func()) {
-	var looked atomic.Int64
-	began := time.Now()
-	return func() {
-		worked := time.Since(began) - time.Duration(looked.Load())
-		if worked < leastWork {
-			return
-		}
-		t.Yield(ctx, p, worked)
-		looked.Store(int64(time.Since(began)))
+// yielding is how an encoding of a priority yields between pieces of its work.
+// Its goroutines share it.
+type yielding struct {
+	traffic  *Traffic
+	ctx      context.Context
+	priority Priority
+	looked   atomic.Int64 // by clock
+	waited   atomic.Int64 // by all goroutines
+}
+
+func (t *Traffic) yielding(ctx context.Context, p Priority) *yielding {
+	y := &yielding{traffic: t, ctx: ctx, priority: p}
+	y.looked.Store(int64(t.clock()))
+	return y
+}
+
+func (y *yielding) pause() {
+	began := y.traffic.clock()
+	worked := began - time.Duration(y.looked.Load())
+	if worked < leastWork {
+		return
 	}
+	y.traffic.Yield(y.ctx, y.priority, worked)
+	now := y.traffic.clock()
+	y.looked.Store(int64(now))
+	y.waited.Add(int64(now - began))
 }

@@ -41,8 +41,11 @@ func (d *door) letIn() {
 				_, err := d.to.Write(b[:])
 				return err != nil
 			}
-			n, err := syscall.Read(int(fd), b[:])
-			return n > 0 || err != syscall.EAGAIN && err != syscall.EINTR
+			for {
+				if _, err := syscall.Read(int(fd), b[:]); err != syscall.EINTR {
+					return err != syscall.EAGAIN
+				}
+			}
 		})
 		d.blocked = err != nil
 	}

@@ -60,6 +60,10 @@ func TestSchedulerTraffic(t *testing.T) {
 		began = time.Now()
 		between("an ingest beside queries that never end", <-timed(embed.RoleDocument, 100), 890*time.Millisecond, 920*time.Millisecond)
 		end()
+		// It waited, and was no slower: queries are not refused for that.
+		if speed := s.Metrics().TokensPerSecond; speed < 900 || speed > 1001 {
+			t.Errorf("the encoder does %.0f tokens a second, want 1000", speed)
+		}
 		began = time.Now()
 		between("an ingest alone", <-timed(embed.RoleDocument, 100), 100*time.Millisecond, 101*time.Millisecond)
 	})
@@ -94,6 +98,19 @@ func TestTraffic(t *testing.T) {
 		time.Sleep(time.Second)
 		if traffic.Busy() {
 			t.Error("a second later queries still come in")
+		}
+		slow := traffic.Begin(embed.PriorityQuery)
+		time.Sleep(1900 * time.Millisecond)
+		if !traffic.Above(embed.PriorityIngest) {
+			t.Error("a query is not under way any more")
+		}
+		time.Sleep(200 * time.Millisecond)
+		if traffic.Above(embed.PriorityIngest) {
+			t.Error("a query whose client reads slowly holds all up")
+		}
+		slow()
+		if traffic.Above(embed.PriorityMigration) || traffic.Busy() {
+			t.Error("the end of a slow query was counted twice")
 		}
 	})
 }

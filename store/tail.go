@@ -41,7 +41,7 @@ func (c *Collection) Settle(ctx context.Context) error {
 	defer c.end()
 	for _, g := range c.generations.Load().each() {
 		// One that was retired meanwhile ends its graph, and need not have anything.
-		if err := settle(ctx, g.graph); err != nil && c.generations.Load().of(g.number) == g {
+		if err := settle(ctx, g.graph); err != nil && (ctx.Err() != nil || c.generations.Load().of(g.number) == g) {
 			return err
 		}
 	}

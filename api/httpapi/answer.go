@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -115,6 +116,7 @@ func compress(encoding string, data []byte) ([]byte, error) {
 		z.Reset(&b)
 		_, err := z.Write(data)
 		err = errors.Join(err, z.Close())
+		z.Reset(io.Discard)
 		return b.Bytes(), err
 	case "zstd":
 		z, err := zstdEncoder()

@@ -158,7 +158,7 @@ func (migratePlanCmd) Help() string {
   vecino migrate plan -c notes --model openai:small --price 0.02
 
 Every text is counted by the target's own tokenizer. The time is that of a
-rehearsal: for five seconds at most a sample of the documents goes through all
+rehearsal: for about five seconds a sample of the documents goes through all
 that a migration does, beside whatever else the server does. Nothing changes.`
 }
 

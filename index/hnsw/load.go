@@ -351,10 +351,10 @@ func (l *loader) check() error {
 	}
 	s := l.scratch.Get().(*scratch)
 	defer l.scratch.Put(s)
+	// Otherwise the next inserts find out whether any are needed: where the trial
+	// of those before the checkpoint had come is not in it.
 	if n := l.nodes.Load(); l.seeded {
 		l.seeds.Store(l.seedsOf(a, s, l.sampleLive(a, n), n))
-	} else if n >= seedSample {
-		l.seeds.Store(&seeds{nodes: n})
 	}
 	return nil
 }

@@ -59,12 +59,23 @@ type trial struct {
 // were needed.
 func (c *core) reseed(a *arrays, s *scratch, again bool) {
 	n := c.nodes.Load()
-	old := c.seeds.Load()
-	if n < seedSample || !again && old != nil && float64(n) < seedGrowth*float64(old.nodes) || !c.seeding.TryLock() {
+	fit := func() bool {
+		old := c.seeds.Load()
+		return !again && old != nil && float64(n) < seedGrowth*float64(old.nodes)
+	}
+	switch {
+	case n < seedSample || fit():
+		return
+	case again:
+		c.seeding.Lock()
+	case !c.seeding.TryLock():
 		return
 	}
 	defer c.seeding.Unlock()
-	t := c.trial
+	if fit() {
+		return // by now
+	}
+	old, t := c.seeds.Load(), c.trial
 	if t == nil || again {
 		sample := c.sampleLive(a, n)
 		t = &trial{nodes: n, sample: sample, left: sample[:min(lostTries, int(n)/lostShare, len(sample))]}
