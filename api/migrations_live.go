@@ -364,6 +364,10 @@ func (m *migration) keepLive(ctx context.Context, end bool) error {
 	l.changed, l.kept = false, time.Now()
 	l.mu.Unlock()
 	if err := m.Keep(ctx, record); err != nil {
+		// Not kept, by a stop for example, which tries again.
+		l.mu.Lock()
+		l.changed = true
+		l.mu.Unlock()
 		return err
 	}
 	if remapped {
