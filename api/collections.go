@@ -24,6 +24,7 @@ type Collection struct {
 	bridge  atomic.Pointer[carrier] // of the migration under way; nil: none was asked for
 	scales  scales
 	recent  recent                // of the queries by text
+	forget  bool                  // remember none
 	trial   atomic.Pointer[trial] // of the migration under way; nil: both generations are asked nothing
 }
 

@@ -126,6 +126,6 @@ func (c *Collection) arrange(serving, standby *generation) error {
 
 // newCollection puts a stored collection and its generations together.
 func (s *Service) newCollection(stored *store.Collection, serving, standby *generation) (*Collection, error) {
-	c := &Collection{stored: stored, traffic: s.traffic}
+	c := &Collection{stored: stored, traffic: s.traffic, forget: s.forget}
 	return c, c.arrange(serving, standby)
 }

@@ -49,6 +49,13 @@ func (r *recent) add(text string) {
 	r.texts[rand.IntN(len(r.texts))] = text
 }
 
+// remember may keep a text that was asked, unless nothing is to be remembered.
+func (c *Collection) remember(text string) {
+	if !c.forget {
+		c.recent.add(text)
+	}
+}
+
 // sample is what is remembered, in random order, each as often as it was asked,
 // and how many different texts these are.
 func (r *recent) sample() (texts []string, different int) {

@@ -98,7 +98,7 @@ func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
 func (c *Collection) noteAsked(q Query) (end func()) {
 	end = c.traffic.Begin(embed.PriorityQuery)
 	if q.Text != nil {
-		c.recent.add(*q.Text)
+		c.remember(*q.Text)
 	}
 	return end
 }

@@ -29,6 +29,9 @@ type Options struct {
 	// ProbeEvery is the time between two comparisons of a remote model with
 	// the probes of a collection. 0: 1 h.
 	ProbeEvery time.Duration
+	// ForgetQueries: no query is remembered for the evaluation of a migration,
+	// which then asks the beginnings of documents where none are judged.
+	ForgetQueries bool
 }
 
 // Validate says what is missing or out of range.
@@ -60,6 +63,7 @@ type Service struct {
 	rehearsing chan struct{} // held by the one plan that rehearses
 	shelf      *shelf        // of snapshots
 
+	forget     bool // as Options.ForgetQueries
 	probeEvery time.Duration
 	endWatch   context.CancelFunc
 	watching   sync.WaitGroup
@@ -81,7 +85,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), traffic: &embed.Traffic{}, probeEvery: o.ProbeEvery, training: make(chan struct{}, 1), rehearsing: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
+	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), traffic: &embed.Traffic{}, probeEvery: o.ProbeEvery, forget: o.ForgetQueries, training: make(chan struct{}, 1), rehearsing: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
 	if s.probeEvery == 0 {
 		s.probeEvery = defaultProbeEvery
 	}

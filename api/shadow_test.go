@@ -193,6 +193,31 @@ func TestLiveQueriesEvaluate(t *testing.T) {
 	}
 }
 
+// TestQueriesForgotten: a service that is to remember no queries has none.
+func TestQueriesForgotten(t *testing.T) {
+	for _, forget := range []bool{false, true} {
+		stored, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Create: true, MinFreeBytes: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(t.Context(), Options{Store: stored, Program: "vecino test", ForgetQueries: forget})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Create(t.Context(), "c", hashWish(64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Query(t.Context(), textQuery("boats in a storm")); err != nil {
+			t.Fatal(err)
+		}
+		if texts, _ := c.recent.sample(); len(texts) == 0 != forget {
+			t.Errorf("forget %v: %q is remembered", forget, texts)
+		}
+		shut(t, s)
+	}
+}
+
 // TestRecentIsBounded: however much is asked, some of it is remembered, the
 // newer the likelier.
 func TestRecentIsBounded(t *testing.T) {

@@ -16,8 +16,8 @@ type SchedulerOptions struct {
 	Workers int
 	// Batch bounds a batch; 0: the defaults of Budget.
 	Batch Budget
-	// BatchTime is how long a batch should take at most: it is what a query
-	// waits for behind other work. The token budget follows it by the measured
+	// BatchTime is how long a batch should take at most: it is what a small
+	// request waits for behind others. The token budget follows it by the measured
 	// speed, from 256 tokens up to Batch.Tokens. 0: 100 ms. Negative:
 	// Batch alone counts, as it should where a batch's time hardly depends on
 	// its size (remote encoders).

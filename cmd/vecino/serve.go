@@ -28,13 +28,15 @@ type serveCmd struct {
 	Workers        int           `help:"Batches of a local model at the same time. 0: one, on all threads." default:"0"`
 	Threads        int           `help:"Threads of a batch of a transformer. 0: one a core." default:"0"`
 	BatchTokens    int           `help:"Tokens of a batch." default:"16384"`
-	BatchTime      time.Duration `help:"Time that a batch of a local model should take at most: what a query waits for behind an ingest." default:"25ms"`
+	BatchTime      time.Duration `help:"Time that a batch of a local model should take at most: what an ingest waits for behind others. Queries wait for queries alone." default:"25ms"`
 	QueueTokens    int           `help:"Tokens that may wait for a model, of queries and of documents each." default:"1048576"`
 	QueueRequests  int           `help:"Requests that may wait for a model, of queries and of documents each." default:"512"`
 	QueryDelay     time.Duration `help:"Longest time that a query may have to wait for a local model, as estimated; beyond it the answer is 429." default:"2s"`
 	CacheSize      byteSize      `help:"Size of the cache of embeddings of transformers and remote models, in the data directory. 0: none." default:"1GiB" placeholder:"SIZE"`
 	RecallShare    float64       `help:"Share of queries whose answers are compared with a scan in the background, for as much as 1 % of a core can do. Less than 0: none." default:"0.001"`
 	ProbeEvery     time.Duration `help:"Time between comparisons of remote models with the probes of their collections." default:"1h"`
+
+	RememberQueries bool `help:"Remember up to 2,000 of the latest queries by text of a collection, in memory alone: the evaluation of a migration asks them." default:"true" negatable:""`
 }
 
 // Help teaches.
@@ -97,7 +99,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 func (c *serveCmd) options(logger *slog.Logger) (serveOptions, error) {
 	o := serveOptions{
 		Data: c.Data, Listen: c.Listen, Models: modelsDir(c.Models), MaxBody: int64(c.MaxBody), Logger: logger,
-		Hosts: c.Host, MaxConnections: c.MaxConnections, Threads: c.Threads, CacheBytes: int64(c.CacheSize), ProbeEvery: c.ProbeEvery, RecallShare: c.RecallShare,
+		Hosts: c.Host, MaxConnections: c.MaxConnections, Threads: c.Threads, CacheBytes: int64(c.CacheSize), ProbeEvery: c.ProbeEvery, RecallShare: c.RecallShare, ForgetQueries: !c.RememberQueries,
 		Queue: embed.SchedulerOptions{Workers: c.Workers, Batch: embed.Budget{Tokens: c.BatchTokens}, BatchTime: c.BatchTime, QueryDelay: c.QueryDelay, QueueTokens: c.QueueTokens, QueueRequests: c.QueueRequests},
 	}
 	switch {

@@ -34,6 +34,8 @@ type serveOptions struct {
 	Threads    int
 	CacheBytes int64
 	ProbeEvery time.Duration
+	// ForgetQueries: as api.Options.ForgetQueries.
+	ForgetQueries bool
 
 	RecallShare float64 // as store.Options.RecallShare
 }
@@ -123,7 +125,7 @@ func openService(ctx context.Context, o serveOptions) (*api.Service, error) {
 	}
 	service, err := api.New(ctx, api.Options{
 		Store: opened, Models: o.Models, Program: "vecino " + version(), Logger: o.Logger,
-		Remotes: o.Remotes, Queue: o.Queue, Threads: o.Threads, CacheBytes: o.CacheBytes, ProbeEvery: o.ProbeEvery,
+		Remotes: o.Remotes, Queue: o.Queue, Threads: o.Threads, CacheBytes: o.CacheBytes, ProbeEvery: o.ProbeEvery, ForgetQueries: o.ForgetQueries,
 	})
 	if err != nil {
 		return nil, errors.Join(err, opened.Close(ctx))
