@@ -210,7 +210,10 @@ func (r *rehearsal) backfill(documents, tokens int) (seconds, low, high float64)
 			syncs += b.documents
 		}
 	}
-	sync := sum.synced.Seconds() / float64(max(1, syncs)) * n
+	// A vector is written into the log and into a table, and so is its part of the
+	// graph's checkpoint; the log alone is waited for, the others take as much.
+	writes := 2 * (1 + float64(graphBytes(r.want))/float64(vectorBytes(r.want)))
+	sync := writes * sum.synced.Seconds() / float64(max(1, syncs)) * n
 	others := func(b rehearsed) float64 {
 		made := b.made.Seconds() / float64(b.documents) * n
 		if b.tokens > 0 { // by tokens, because a sample's texts may be longer than others

@@ -39,7 +39,9 @@ func TestRehearsalAddsUp(t *testing.T) {
 			r.batches = append(r.batches, rehearsed{documents: 64, tokens: tokens, graph: graph, made: some(perToken * float64(tokens)), linked: some(linked), read: some(stored * 32), synced: some(stored * 32), syncs: true})
 		}
 		const documents, tokens = 20_000, 500_000
-		want := perToken*tokens + stored*documents
+		// A vector of no dimensions is written as often as its key and its links.
+		writes := 2 * (1 + float64(graphBytes(r.want))/float64(vectorBytes(r.want)))
+		want := perToken*tokens + stored/2*documents*(1+writes)
 		for n := 1; n <= documents; n++ {
 			want += level + slope*math.Log(float64(n))
 		}
