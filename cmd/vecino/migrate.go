@@ -242,7 +242,11 @@ func printPlan(out *output, name string, raw json.RawMessage) error {
 
 // seconds is a time for people.
 func seconds(s float64) string {
-	return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond).String()
+	round := 100 * time.Millisecond
+	if s < 1 {
+		round = time.Millisecond
+	}
+	return time.Duration(s * float64(time.Second)).Round(round).String()
 }
 
 // printChanges shows what differs, field by field.
