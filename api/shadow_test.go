@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -276,5 +277,32 @@ func TestLatencies(t *testing.T) {
 	l.add(time.Hour)
 	if n := l.timing().Queries; n != 5002 {
 		t.Errorf("%d times", n)
+	}
+}
+
+// TestLiveFiguresOutliveAStop: what a run was about to keep when it was stopped
+// is kept by who stopped it.
+func TestLiveFiguresOutliveAStop(t *testing.T) {
+	data := t.TempDir()
+	s, c, record := liveCollection(t, data, MigrationWish{Shadow: 1})
+	m := s.migrations.of(c)
+	m.step.Lock()
+	m.stopLocked()
+	m.live.change(func(r *liveRecord) { r.Shadow.Dropped = 7 })
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := m.keepLive(stopped, true); err == nil {
+		t.Error("it was kept by a run that had ended")
+	}
+	if err := m.keepLive(t.Context(), true); err != nil {
+		t.Error(err)
+	}
+	m.startLocked()
+	m.step.Unlock()
+	shut(t, s)
+	s = open(t, data, "")
+	defer func() { shut(t, s) }()
+	if shadow, _ := liveOf(t, s, collectionOf(t, s, "c"), record.ID); shadow.Dropped != 7 {
+		t.Errorf("after the restart: %+v", shadow)
 	}
 }
