@@ -229,6 +229,44 @@ func TestMigrationVerdicts(t *testing.T) {
 	}
 }
 
+// TestStopKeepsWhatIsPaid: a stop between the encoding of a batch and its
+// storing loses none of its vectors, so that a resume encodes none of them again.
+func TestStopKeepsWhatIsPaid(t *testing.T) {
+	s := open(t, t.TempDir(), "")
+	defer func() { shut(t, s) }()
+	c, err := s.Create(t.Context(), "c", hashWish(64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Upsert(t.Context(), seasons(0, 100)); err != nil {
+		t.Fatal(err)
+	}
+	started, err := s.Migrate(t.Context(), c, MigrationWish{Wish: hashWish(128), Limits: migrate.Limits{TokensPerSecond: 1, Batch: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.MigrationStep(t.Context(), c, started.ID, migrate.EventPause, StepOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	backlog := s.migrations.of(c).backlog(started.To)
+	before, _ := backlog.Coverage()
+	next, err := backlog.Next(t.Context(), 40)
+	if err != nil || next.Len() != 40 {
+		t.Fatal(next, err)
+	}
+	batch := next.(*backlogBatch)
+	ctx, stop := context.WithCancel(t.Context())
+	vectors, _, done, err := batch.encode(ctx)
+	if err != nil || done.Encoded != 40 {
+		t.Fatal(done, err)
+	}
+	stop()
+	filled, err := batch.fill(ctx, batch.docs, vectors)
+	if have, _ := backlog.Coverage(); err != nil || filled != 40 || have != before+40 {
+		t.Errorf("%d filled, %d in the generation of %d before: %v", filled, have, before, err)
+	}
+}
+
 func make64() []float32 {
 	v := make([]float32, 64)
 	v[3] = 1

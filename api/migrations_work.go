@@ -268,11 +268,14 @@ func (b *backlogBatch) Do(ctx context.Context) (done migrate.Done, err error) {
 }
 
 // fill stores vectors and links them, and rests behind it where the limit wants
-// it: in between, writers of the same documents wait.
+// it: in between, writers of the same documents wait. Who stops the migration
+// meanwhile waits for the batch: its vectors are paid for.
 func (b *backlogBatch) fill(ctx context.Context, docs []store.Unfilled, v compat.Vectors) (filled int, err error) {
 	effort := b.b.effort
 	err = effort.alone(ctx, func(l *lane) error {
-		l.waiting(func() { filled, err = b.b.c.stored.Fill(ctx, b.b.number, docs, v, l.link) })
+		l.waiting(func() {
+			filled, err = b.b.c.stored.Fill(context.WithoutCancel(ctx), b.b.number, docs, v, l.link)
+		})
 		l.pause()
 		return err
 	})
