@@ -325,8 +325,10 @@ func stop(t *testing.T, s *Service, c *Collection, id uint64, f func()) {
 	if m == nil || m.id != id {
 		t.Fatalf("migration %d is not under way", id)
 	}
-	m.step.Lock()
-	defer m.step.Unlock()
+	if err := m.step.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer m.step.leave()
 	m.stopLocked()
 	f()
 	m.startLocked()

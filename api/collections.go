@@ -213,8 +213,12 @@ func (s *Service) Drop(ctx context.Context, name string) error {
 	delete(s.collections, name)
 	delete(s.damaged, name)
 	s.mu.Unlock()
-	s.migrations.forget(name)
-	if err := s.store.Drop(ctx, name); err != nil {
+	goOn, err := s.migrations.forget(ctx, name)
+	if err == nil {
+		err = s.store.Drop(ctx, name)
+	}
+	if err != nil {
+		goOn()
 		s.publish(name, c, damage)
 		return err
 	}

@@ -24,6 +24,7 @@ type served struct {
 	embed.Encoder // what texts go through: the cache, or the queue
 	model         string
 	queue         *embed.Scheduler
+	guard         embed.Encoder   // what the cache stands before, where that is a guard; nil: the queue
 	endpoint      *remote.Encoder // nil: the model is local
 	matryoshka    []int           // of an endpoint, as configured
 	hold          *hold
@@ -120,7 +121,8 @@ func (e *Encoders) forProbes(s *served, probes []compat.Probe) (*served, error) 
 		return s, nil
 	}
 	own := *s
-	own.Encoder = &guarded{Encoder: s.queue, endpoint: s.endpoint, probes: probes}
+	own.guard = &guarded{Encoder: s.queue, endpoint: s.endpoint, probes: probes}
+	own.Encoder = own.guard
 	if e.options.Cache == nil {
 		return &own, nil
 	}
@@ -130,6 +132,16 @@ func (e *Encoders) forProbes(s *served, probes []compat.Probe) (*served, error) 
 	}
 	own.Encoder = cached
 	return &own, nil
+}
+
+// fresh is the encoder without its cache: what comes of it, the model has made
+// just now.
+func (s *served) fresh() *served {
+	own := *s
+	if own.Encoder = s.guard; s.guard == nil {
+		own.Encoder = s.queue
+	}
+	return &own
 }
 
 // digestOf is a digest over probes, bit for bit.

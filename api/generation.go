@@ -24,8 +24,8 @@ type generation struct {
 // encoding is what a generation does with texts. That of a remote model
 // changes with what its probes show.
 type encoding struct {
-	encoder embed.Encoder // nil: raw vectors, or there is a problem
-	problem error         // why texts can't be encoded although there is a model
+	encoder *served // nil: raw vectors, or there is a problem
+	problem error   // why texts can't be encoded although there is a model
 }
 
 // newGeneration puts the parts together. With a problem, which a remote model

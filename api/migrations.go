@@ -22,7 +22,7 @@ import (
 // as they were.
 type migrations struct {
 	service *Service
-	turn    chan struct{} // held by the one that encodes
+	turn    seat // of the one that encodes
 
 	mu     sync.Mutex
 	active map[string]*migration // by collection
@@ -31,21 +31,46 @@ type migrations struct {
 	group  sync.WaitGroup
 }
 
+// seat is a lock that is waited for no longer than a context lasts.
+type seat chan struct{}
+
+func newSeat() seat { return make(seat, 1) }
+
+// take waits for the seat. Error: the context's.
+func (s seat) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leave gives it to the next.
+func (s seat) leave() { <-s }
+
 // migration is one that has not ended.
 type migration struct {
 	owner *migrations
 	c     *Collection
 
-	// step is held over each step that people ask for, from its beginning to
+	// step is taken over each step that people ask for, from its beginning to
 	// its end; mu guards record alone.
-	step   sync.Mutex
+	step   seat
 	mu     sync.Mutex
 	record migrate.Migration
+	// dropping ends the step that is under way, because the collection goes.
+	dropping context.Context
+	drop     context.CancelFunc
 
 	id   uint64 // as record has it
 	live *live
 
 	judged []evaluate.Judged
+	again  time.Time // when what the standby lacks is tried again; the run's
 	// run is nil while nothing runs; guarded by step, which whoever runs does
 	// not take.
 	stop context.CancelFunc
@@ -54,13 +79,20 @@ type migration struct {
 
 func newMigrations(s *Service) *migrations {
 	ctx, end := context.WithCancel(context.Background())
-	return &migrations{service: s, turn: make(chan struct{}, 1), active: map[string]*migration{}, ctx: ctx, end: end}
+	return &migrations{service: s, turn: newSeat(), active: map[string]*migration{}, ctx: ctx, end: end}
 }
 
 // close ends what runs; it goes on at the next start.
 func (ms *migrations) close() {
 	ms.end()
 	ms.group.Wait()
+}
+
+// migration is one of a collection that is about to be under way.
+func (ms *migrations) migration(c *Collection, judged []evaluate.Judged) *migration {
+	m := &migration{owner: ms, c: c, step: newSeat(), judged: judged}
+	m.dropping, m.drop = context.WithCancel(ms.ctx)
+	return m
 }
 
 // open takes up a collection's migration where it was.
@@ -79,35 +111,67 @@ func (ms *migrations) open(ctx context.Context, c *Collection) error {
 	if err != nil {
 		return fmt.Errorf("migration %d of %q: live queries: %w", record.ID, c.Name(), err)
 	}
-	m := &migration{owner: ms, c: c, record: record, id: record.ID, live: newLive(kept)}
-	if m.judged, err = readJudged(record.Wish); err != nil {
+	judged, err := readJudged(record.Wish)
+	if err != nil {
 		return fmt.Errorf("migration %d of %q: %w", record.ID, c.Name(), err)
 	}
+	m := ms.migration(c, judged)
+	m.record, m.id, m.live = record, record.ID, newLive(kept)
 	if err := m.openBridge(ctx); err != nil {
 		return err
 	}
+	if err := m.step.take(ctx); err != nil {
+		return err
+	}
+	defer m.step.leave()
 	ms.mu.Lock()
 	ms.active[c.Name()] = m
 	ms.mu.Unlock()
-	m.step.Lock()
-	defer m.step.Unlock()
 	m.set(record) // queries see from here on what it asks of them
 	m.startLocked()
 	return nil
 }
 
-// forget ends the migration of a collection that is being dropped.
-func (ms *migrations) forget(name string) {
+// forget ends the run of the migration of a collection that is being dropped, and
+// the step that it is in the middle of. goOn takes it up again, where the
+// collection stays after all. Error: the context's.
+func (ms *migrations) forget(ctx context.Context, name string) (goOn func(), err error) {
 	ms.mu.Lock()
 	m := ms.active[name]
+	ms.mu.Unlock()
+	if m == nil {
+		return func() {}, ctx.Err()
+	}
+	m.mu.Lock()
+	m.drop()
+	m.mu.Unlock()
+	if err := m.step.take(ctx); err != nil {
+		return m.goOn, err
+	}
+	defer m.step.leave()
+	m.stopLocked()
+	m.c.trial.Store(nil)
+	ms.mu.Lock()
 	delete(ms.active, name)
 	ms.mu.Unlock()
-	if m != nil {
-		m.step.Lock()
-		defer m.step.Unlock()
-		m.stopLocked()
-		m.c.trial.Store(nil)
+	return m.goOn, nil
+}
+
+// goOn takes up a migration that was to be forgotten, behind the step that was
+// to end.
+func (m *migration) goOn() {
+	if m.step.take(m.owner.ctx) != nil {
+		return // the service ends
 	}
+	defer m.step.leave()
+	m.owner.mu.Lock()
+	m.owner.active[m.c.Name()] = m
+	m.owner.mu.Unlock()
+	m.mu.Lock()
+	m.dropping, m.drop = context.WithCancel(m.owner.ctx)
+	m.publishLocked()
+	m.mu.Unlock()
+	m.startLocked()
 }
 
 // migrationsOf is every migration of a collection, the newest first.
@@ -219,14 +283,36 @@ func (s *Service) MigrationStep(ctx context.Context, c *Collection, id uint64, e
 		if err != nil {
 			return migrate.Migration{}, err
 		}
+		if !ended.State.Final() {
+			return ended, &Error{
+				Kind: KindConflict, Code: "wrong_state", Detail: fmt.Sprintf("migration %d of %q is %s, and nothing works at it: the collection is being deleted", id, c.Name(), ended.State),
+				Remedy: "ask again: if the collection stays, the migration goes on",
+			}
+		}
 		return ended, stepError(ended.Apply(e, time.Now().UTC()))
 	}
-	m.step.Lock()
-	defer m.step.Unlock()
+	if err := m.step.take(ctx); err != nil {
+		return m.get(), err
+	}
+	defer m.step.leave()
+	ctx, end := m.untilDropped(ctx)
+	defer end()
 	if err := m.take(ctx, e, o); err != nil {
 		return m.get(), stepError(err)
 	}
 	return m.get(), nil
+}
+
+// untilDropped is a context that ends, too, when the collection is to be dropped.
+func (m *migration) untilDropped(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	m.mu.Lock()
+	stop := context.AfterFunc(m.dropping, cancel)
+	m.mu.Unlock()
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }
 
 // StepOptions go with a step.
@@ -318,7 +404,7 @@ func (m *migration) take(ctx context.Context, e migrate.Event, o StepOptions) er
 		if err := record.Apply(migrate.EventSwitched, time.Now().UTC()); err != nil {
 			return err
 		}
-		return m.Keep(ctx, record)
+		return m.Keep(context.WithoutCancel(ctx), record) // the other generation serves already
 	case migrate.EventRollBack:
 		return m.incomplete(ctx, record.From, m.switchTo(ctx, record.From, record))
 	case migrate.EventCommit:
@@ -344,7 +430,7 @@ func (m *migration) switchTo(ctx context.Context, number uint64, record migrate.
 		return err
 	}
 	for range generationChanges {
-		if err = m.drain(ctx, number); err != nil {
+		if _, err = m.drain(ctx, number); err != nil {
 			return err
 		}
 		if err = m.c.stored.SwitchTo(ctx, number, kept); !errors.Is(err, store.ErrIncomplete) {

@@ -138,17 +138,31 @@ func (e *evaluation) coverage(context.Context) error {
 	return nil
 }
 
-// probes: the target's encoder is the one that the migration began with.
+// probes: the target's encoder is the one that the migration began with. Vectors
+// that follow from those that serve need none.
 func (e *evaluation) probes(ctx context.Context) error {
 	now := e.anew.encoding.Load()
-	if now.encoder == nil {
-		raw := e.anew.manifest.Space.Raw()
-		e.gate("probes", raw, "there is no encoder", "the encoder of the target")
+	switch {
+	case now.encoder != nil:
+	case e.anew.manifest.Space.Raw():
+		e.gate("probes", true, "there is no encoder", "the encoder of the target")
+		return nil
+	case e.record.Verdict < compat.VerdictReembed:
+		e.gate("probes", true, "the encoder can't be asked; the vectors follow from those that serve", "the encoder of the target")
+		return nil
+	default:
+		if err := e.c.noEncoder(e.anew, now.problem); temporary(err) > 0 {
+			return err
+		}
+		e.gate("probes", false, "there is no encoder", "the encoder of the target")
 		return nil
 	}
-	err := checkProbes(ctx, now.encoder, e.anew.manifest.Evidence.Probes)
+	err := checkProbes(ctx, now.encoder.fresh(), e.anew.manifest.Evidence.Probes)
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if temporary(err) > 0 {
+		return err
 	}
 	measured := fmt.Sprintf("%d texts in both roles come out the same", len(e.anew.manifest.Evidence.Probes))
 	if err != nil {

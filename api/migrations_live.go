@@ -391,8 +391,10 @@ func (s *Service) UpdateMigration(ctx context.Context, c *Collection, id uint64,
 		}
 		return migrate.Migration{}, err
 	}
-	m.step.Lock()
-	defer m.step.Unlock()
+	if err := m.step.take(ctx); err != nil {
+		return migrate.Migration{}, err
+	}
+	defer m.step.leave()
 	m.stopLocked() // it writes the record, too
 	defer m.startLocked()
 	record := m.get()

@@ -76,7 +76,7 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 	if err != nil {
 		return migrate.Migration{}, err
 	}
-	m := &migration{owner: s.migrations, c: c, judged: w.Judged}
+	m := s.migrations.migration(c, w.Judged)
 	m.record = migrate.Migration{
 		ID: 1, Collection: c.Name(), State: migrate.Planned, Verdict: mismatch.Plan.Verdict, Changes: mismatch.Changes,
 		From: c.stored.Generation(), Auto: w.Auto, Limits: w.Limits, StartedAt: time.Now().UTC(),
@@ -196,9 +196,9 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 			Remedy: "free space, or migrate to fewer dimensions or a smaller encoding", Err: store.ErrDiskFull,
 		}
 	}
-	encoder, problem := s.encoderOf(ctx, want)
-	if encoder == nil && !want.Space.Raw() && m.record.Verdict == compat.VerdictReembed {
-		return migrate.Migration{}, problem
+	encoder, problem, err := s.proved(ctx, c.Manifest(), &want, m.record.Verdict)
+	if err != nil {
+		return migrate.Migration{}, err
 	}
 	var standby *generation
 	defer func() {
@@ -206,14 +206,7 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 			encoder.release()
 		}
 	}()
-	want.Evidence = compat.Evidence{}
 	want.Provenance.Program, want.Provenance.CreatedAt = s.program, time.Now().UTC().Truncate(time.Second)
-	if encoder != nil {
-		if want.Evidence.Probes, err = s.probesFor(ctx, encoder); err != nil {
-			return migrate.Migration{}, err
-		}
-		want.Evidence.ModelCard = cardOf(encoder)
-	}
 	want = want.WithDefaults()
 	serving := c.serving()
 	next, err := c.nextGeneration(ctx)
@@ -225,6 +218,7 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 	}
 	// Writers bring both from here on; until the store knows of the second it
 	// leaves out what they bring for it.
+	before := c.now()
 	if err = c.arrange(serving, standby); err != nil {
 		return migrate.Migration{}, err
 	}
@@ -237,17 +231,20 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 		}
 	}
 	if err != nil {
-		return migrate.Migration{}, errors.Join(err, c.arrange(serving, nil))
+		c.places.Store(before)
+		return migrate.Migration{}, err
 	}
 	m.set(record)
 	if r, err := readBridge(record); err == nil && r != nil {
 		c.bridge.Store(&carrier{record: *r})
 	}
+	if err := m.step.take(context.WithoutCancel(ctx)); err != nil { // nobody else knows it yet
+		return migrate.Migration{}, err
+	}
+	defer m.step.leave()
 	s.migrations.mu.Lock()
 	s.migrations.active[c.Name()] = m
 	s.migrations.mu.Unlock()
-	m.step.Lock()
-	defer m.step.Unlock()
 	m.startLocked()
 	s.logger.Info("migration started", "collection", c.Name(), "migration", record.ID, "verdict", record.Verdict.String(), "documents", record.Progress.Total)
 	return record, nil

@@ -102,12 +102,10 @@ func temporary(err error) time.Duration {
 
 // inTurn does f when it is the collection's turn.
 func (m *migration) inTurn(ctx context.Context, f func(context.Context) error) error {
-	select {
-	case m.owner.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := m.owner.turn.take(ctx); err != nil {
+		return err
 	}
-	defer func() { <-m.owner.turn }()
+	defer m.owner.turn.leave()
 	return f(ctx)
 }
 
@@ -146,13 +144,17 @@ func (m *migration) cutOver(ctx context.Context) error {
 	return m.Keep(ctx, record)
 }
 
-// keepCurrent brings in, now and then, what the standby lacks. What goes wrong
-// with it now may go right later.
+// keepCurrent brings in, now and then, what the standby lacks, and keeps what live
+// queries have shown. What goes wrong with it now may go right later. It takes no
+// turn: that of a backfill may last for hours.
 func (m *migration) keepCurrent(ctx context.Context) error {
-	if s, ok := m.c.stored.Standby(); ok && s.Filled < s.Documents {
-		if err := m.inTurn(ctx, func(ctx context.Context) error { return m.drain(ctx, s.Generation) }); err != nil && ctx.Err() == nil {
+	if s, ok := m.c.stored.Standby(); ok && s.Filled < s.Documents && !time.Now().Before(m.again) {
+		filled, err := m.drain(ctx, s.Generation)
+		if err != nil && ctx.Err() == nil {
 			m.owner.service.logger.Warn("the generation that stands by could not be brought up to date", "collection", m.c.Name(), "error", err)
-			return systemClock{}.Sleep(ctx, keepCurrentAgain)
+		}
+		if filled == 0 { // what there is can't be encoded, or not now
+			m.again = time.Now().Add(keepCurrentAgain)
 		}
 	}
 	if err := m.keepLive(ctx, false); err != nil && ctx.Err() == nil {
@@ -161,16 +163,19 @@ func (m *migration) keepCurrent(ctx context.Context) error {
 	return systemClock{}.Sleep(ctx, keepCurrentEvery)
 }
 
-// drain brings in what the standby of a number lacks, once.
-func (m *migration) drain(ctx context.Context, number uint64) error {
+// drain brings in what the standby of a number lacks, once, and gives how many
+// documents got their vector.
+func (m *migration) drain(ctx context.Context, number uint64) (filled int, err error) {
 	backlog := m.backlog(number)
 	for {
-		batch, err := backlog.Next(ctx, 64)
+		batch, err := backlog.Next(ctx, migrate.DefaultBatch)
 		if err != nil || batch == nil {
-			return err
+			return filled, err
 		}
-		if _, err := batch.Do(ctx); err != nil {
-			return err
+		done, err := batch.Do(ctx)
+		filled += done.Filled
+		if err != nil {
+			return filled, err
 		}
 	}
 }

@@ -286,7 +286,9 @@ func TestLiveFiguresOutliveAStop(t *testing.T) {
 	data := t.TempDir()
 	s, c, record := liveCollection(t, data, MigrationWish{Shadow: 1})
 	m := s.migrations.of(c)
-	m.step.Lock()
+	if err := m.step.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	m.stopLocked()
 	m.live.change(func(r *liveRecord) { r.Shadow.Dropped = 7 })
 	stopped, stop := context.WithCancel(t.Context())
@@ -298,7 +300,7 @@ func TestLiveFiguresOutliveAStop(t *testing.T) {
 		t.Error(err)
 	}
 	m.startLocked()
-	m.step.Unlock()
+	m.step.leave()
 	shut(t, s)
 	s = open(t, data, "")
 	defer func() { shut(t, s) }()

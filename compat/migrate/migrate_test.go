@@ -282,3 +282,17 @@ func TestFillEnds(t *testing.T) {
 		t.Errorf("%v, %s, %d done", err, m.State, m.Progress.Done)
 	}
 }
+
+// TestRollBackEndsAuto: who has rolled an automatic migration back is asked
+// before it cuts over again.
+func TestRollBackEndsAuto(t *testing.T) {
+	m := Migration{State: RollbackWindow, Auto: true}
+	for _, e := range []Event{EventRollBack, EventEvaluate, EventPassed} {
+		if err := m.Apply(e, time.Unix(7, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m.State != Ready || m.Auto {
+		t.Errorf("%s, auto %v", m.State, m.Auto)
+	}
+}

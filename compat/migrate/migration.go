@@ -122,6 +122,9 @@ func (m *Migration) Apply(e Event, at time.Time) error {
 	if to != Failed {
 		m.Reason = ""
 	}
+	if e == EventRollBack {
+		m.Auto = false // people have decided otherwise
+	}
 	m.State = to
 	m.Steps = append(m.Steps, Step{At: at, State: to, Event: e})
 	if len(m.Steps) > maxSteps {
