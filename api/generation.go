@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -67,12 +68,13 @@ type places struct {
 	serving *generation
 	standby *generation // nil: there is none
 	// derived: the store computes the standby's vectors from the serving ones.
-	derived bool
+	derived  bool
+	replaced chan struct{} // closed when others have taken their place
 }
 
 // newPlaces puts them together.
 func newPlaces(serving, standby *generation) (*places, error) {
-	p := &places{serving: serving, standby: standby}
+	p := &places{serving: serving, standby: standby, replaced: make(chan struct{})}
 	if standby == nil {
 		return p, nil
 	}
@@ -119,9 +121,34 @@ func (c *Collection) serving() *generation { return c.now().serving }
 func (c *Collection) arrange(serving, standby *generation) error {
 	p, err := newPlaces(serving, standby)
 	if err == nil {
-		c.places.Store(p)
+		c.place(p)
 	}
 	return err
+}
+
+// place puts generations in the place of those that there are.
+func (c *Collection) place(p *places) {
+	if former := c.places.Swap(p); former != nil {
+		close(former.replaced)
+	}
+}
+
+// changeWait is how long a call that met other generations in the store waits
+// until it sees them: they become visible there a sync of the disk before.
+const changeWait = 5 * time.Second
+
+// changed waits until others have taken the place of p; false: none have, and the
+// call's error stands.
+func (p *places) changed(ctx context.Context) bool {
+	timer := time.NewTimer(changeWait)
+	defer timer.Stop()
+	select {
+	case <-p.replaced:
+		return true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return false
 }
 
 // newCollection puts a stored collection and its generations together.

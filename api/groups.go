@@ -56,8 +56,9 @@ func (c *Collection) QueryGroups(ctx context.Context, q GroupQuery) (groups Grou
 		return groups, nil
 	}
 	for range generationChanges {
-		groups, err = c.queryGroups(ctx, c.serving(), 0, q)
-		if !errors.Is(err, index.ErrSpace) || ctx.Err() != nil {
+		p := c.now()
+		groups, err = c.queryGroups(ctx, p.serving, 0, q)
+		if !errors.Is(err, index.ErrSpace) || !p.changed(ctx) {
 			break
 		}
 	}

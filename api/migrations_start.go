@@ -126,8 +126,9 @@ func (s *Service) settle(ctx context.Context, m *migration, want compat.Manifest
 		return migrate.Migration{}, err
 	}
 	kept, err := storedRecord(record)
+	var end func() error
 	if err == nil {
-		err = c.stored.Retune(ctx, want, kept)
+		end, err = c.stored.Retune(ctx, want, kept)
 	}
 	if err != nil {
 		encoder.release()
@@ -138,6 +139,7 @@ func (s *Service) settle(ctx context.Context, m *migration, want compat.Manifest
 	if err == nil {
 		err = c.arrange(g, nil)
 	}
+	err = errors.Join(err, end())
 	former.hold.release()
 	s.logger.Info("collection opened under another manifest", "collection", c.Name(), "verdict", record.Verdict.String())
 	return record, err
@@ -231,8 +233,7 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 		}
 	}
 	if err != nil {
-		c.places.Store(before)
-		return migrate.Migration{}, err
+		return migrate.Migration{}, errors.Join(err, c.arrange(before.serving, before.standby))
 	}
 	m.set(record)
 	if r, err := readBridge(record); err == nil && r != nil {

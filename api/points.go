@@ -46,8 +46,9 @@ func (c *Collection) Upsert(ctx context.Context, points []Point) (w Written, err
 		return w, nil
 	}
 	for range generationChanges {
-		w, err = c.upsert(ctx, c.now(), points)
-		if !errors.Is(err, index.ErrSpace) && !errors.Is(err, store.ErrStandby) || ctx.Err() != nil {
+		p := c.now()
+		w, err = c.upsert(ctx, p, points)
+		if !errors.Is(err, index.ErrSpace) && !errors.Is(err, store.ErrStandby) || !p.changed(ctx) {
 			break
 		}
 	}

@@ -82,7 +82,7 @@ func (c *Collection) Query(ctx context.Context, q Query) (a Answer, err error) {
 	for range generationChanges {
 		p := c.now()
 		a, err = c.queryIn(ctx, p, p.serving, q)
-		if !errors.Is(err, index.ErrSpace) || ctx.Err() != nil {
+		if !errors.Is(err, index.ErrSpace) || !p.changed(ctx) {
 			break
 		}
 	}

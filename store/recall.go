@@ -250,7 +250,7 @@ func (x *comparison) run(ctx context.Context) (found, wanted int, err error) {
 		if x.compared++; x.compared%stretch != 0 {
 			return nil
 		}
-		if x.c.generations.Load().of(x.g.number) == nil {
+		if x.c.generations.Load().of(x.g.number) != x.g { // a retuned one waits for this
 			return fmt.Errorf("collection %q: %w: %d went away", x.c.name, ErrGeneration, x.g.number)
 		}
 		if x.progress != nil {

@@ -115,15 +115,17 @@ func (c *Collection) SampleVectors(ctx context.Context, number uint64, n int) (c
 // no new graph: other search defaults, another query prompt, labels, evidence
 // (compat.Verdict.Opens). Its graph is read again under the new manifest, and
 // writes wait for that. What is made for the former query prompt is refused
-// from then on. Errors: *compat.MismatchError for a manifest that asks for
-// more, ErrMigrating, *compat.InvalidError, ErrFailed, ErrNotFound, ErrClosed.
-func (c *Collection) Retune(ctx context.Context, m compat.Manifest, r Record) error {
+// from then on. end waits for what reads the former graph and frees it: call it when
+// encoders follow the new manifest. Errors: *compat.MismatchError for a manifest
+// that asks for more, ErrMigrating, *compat.InvalidError, ErrFailed, ErrNotFound,
+// ErrClosed.
+func (c *Collection) Retune(ctx context.Context, m compat.Manifest, r Record) (end func() error, err error) {
 	m = m.WithDefaults()
 	if err := m.Validate(); err != nil {
-		return fmt.Errorf("collection %q: retune: %w", c.name, err)
+		return nil, fmt.Errorf("collection %q: retune: %w", c.name, err)
 	}
 	var former *generation
-	err := c.change(ctx, func(all *generations, s *transition) error {
+	err = c.change(ctx, func(all *generations, s *transition) error {
 		if all.standby != nil {
 			return fmt.Errorf("collection %q: %w to generation %d; finish or abort that first", c.name, ErrMigrating, all.standby.number)
 		}
@@ -144,11 +146,13 @@ func (c *Collection) Retune(ctx context.Context, m compat.Manifest, r Record) er
 		s.all, err = newGenerations(g, nil, false)
 		return err
 	})
-	if err == nil {
-		former.retire()
-		err = former.end()
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return func() error {
+		former.retire()
+		return former.end()
+	}, nil
 }
 
 // reread is a graph under another configuration of the same vectors.

@@ -347,13 +347,17 @@ func TestRetune(t *testing.T) {
 	put(t, c, 1, 0, 20)
 	prompted := c.Manifest()
 	prompted.Space.QueryPrompt, prompted.Search.Ef = "query: ", 77
-	if err := c.Retune(ctx, prompted, Record{Migration: 1, Value: []byte("x")}); err != nil {
+	end, err := c.Retune(ctx, prompted, Record{Migration: 1, Value: []byte("x")})
+	if err == nil {
+		err = end()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	other := prompted
 	other.Index.M = 8
 	var mismatch *compat.MismatchError
-	if err := c.Retune(ctx, other, Record{}); !errors.As(err, &mismatch) {
+	if _, err := c.Retune(ctx, other, Record{}); !errors.As(err, &mismatch) {
 		t.Errorf("a retune that needs a new graph: %v", err)
 	}
 	if _, err := c.Search(ctx, stamp(t, model, vectorOf(3, 1, 4)), SearchQuery{Limit: 1}); !errors.Is(err, index.ErrSpace) {
