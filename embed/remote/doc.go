@@ -27,6 +27,10 @@
 // requests in a row came to nothing, a circuit breaker refuses more for a
 // while at once, then lets a single one try.
 //
+// A text that is refused fails the batch that it is in, and is looked for by
+// sending halves. What the endpoint has made of the others is kept for some
+// minutes, so that the batch without the text asks for none of them again.
+//
 // An answer is read up to a size that follows from what was asked for. It must
 // have one vector for each text, each index once, all of the space's
 // dimension, and finite numbers in place of every component. Redirects are not

@@ -37,6 +37,7 @@ type Encoder struct {
 	slots     chan struct{} // one for each request in flight
 	maxTexts  int
 	witness   witness
+	kept      kept
 	space     compat.Space
 	stamper   *compat.Stamper
 	source    string
@@ -68,6 +69,7 @@ func New(ctx context.Context, o Options) (*Encoder, error) {
 	e.options = o
 	e.breaker = &breaker{endpoint: base.Host, limit: o.Failures, cooldown: o.Cooldown, now: o.Clock.Now}
 	e.slots = make(chan struct{}, o.Concurrency)
+	e.kept.clock = o.Clock
 	e.maxTexts = o.MaxTexts
 	dimension := o.Dimensions
 	if !o.Lazy {
@@ -182,14 +184,41 @@ func (e *Encoder) Encode(ctx context.Context, role embed.Role, texts []string) (
 			return embed.Encoded{}, &embed.TextError{Index: i, Err: fmt.Errorf("%w: the text has %d bytes, and at most %d are sent: split it", ErrRefused, len(text), e.options.MaxText)}
 		}
 	}
-	dim := e.space.Dimension
 	sent := e.prompted(role, texts)
-	estimates := make([]int, len(sent))
-	for i, text := range sent {
-		estimates[i] = estimate(text)
+	epoch := e.Epoch()
+	list := e.kept.take(epoch, sent)
+	out, err := e.ask(ctx, sent, list)
+	if err == nil {
+		err = firstRefusal(list)
 	}
-	out := embed.Encoded{Tokens: estimates, Truncated: make([]bool, len(texts))}
-	rows := make([]row, len(texts))
+	if err != nil {
+		// Who asks again without the text that failed the batch pays for none twice.
+		if e.witnesses() > 0 && e.Epoch() == epoch {
+			e.kept.put(epoch, sent, list)
+		}
+		return embed.Encoded{}, err
+	}
+	flat := make([]float32, 0, len(list)*e.space.Dimension)
+	for _, o := range list {
+		flat = append(flat, o.row...)
+	}
+	if out.Vectors, err = e.stamper.Stamp(flat); err != nil {
+		return embed.Encoded{}, fmt.Errorf("remote encoder: %w", err)
+	}
+	return out, nil
+}
+
+// ask has the endpoint make what the list lacks. A text that is
+// refused is a result, too. The vectors are not in what it gives.
+func (e *Encoder) ask(ctx context.Context, sent []string, list []made) (embed.Encoded, error) {
+	out := embed.Encoded{Tokens: make([]int, len(sent)), Truncated: make([]bool, len(sent))}
+	var missing, estimates []int
+	for i, text := range sent {
+		out.Tokens[i] = estimate(text)
+		if !list[i].done() {
+			missing, estimates = append(missing, i), append(estimates, out.Tokens[i])
+		}
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(e.options.Concurrency + 1)
 	if e.options.Kind == KindTEI {
@@ -199,39 +228,46 @@ func (e *Encoder) Encode(ctx context.Context, role embed.Role, texts []string) (
 		})
 	}
 	for _, b := range embed.Batches(estimates, embed.Budget{Tokens: e.options.MaxTokens, Texts: e.maxTexts - e.witnesses()}) {
-		group.Go(func() error { return e.batch(groupCtx, sent, rows, b[0], b[1]) })
+		group.Go(func() error { return e.batch(groupCtx, sent, list, missing[b[0]:b[1]]) })
 	}
-	if err := group.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return embed.Encoded{}, ctx.Err()
-		}
-		return embed.Encoded{}, err
+	err := group.Wait()
+	if ctx.Err() != nil {
+		err = ctx.Err()
 	}
-	flat := make([]float32, 0, len(rows)*dim)
-	for _, r := range rows {
-		flat = append(flat, r...)
-	}
-	var err error
-	if out.Vectors, err = e.stamper.Stamp(flat); err != nil {
-		return embed.Encoded{}, fmt.Errorf("remote encoder: %w", err)
-	}
-	return out, nil
+	return out, err
 }
 
-// batch fills rows[from:to]. When the endpoint refuses the batch for its
-// texts, halves of it find the text that it means.
-func (e *Encoder) batch(ctx context.Context, texts []string, rows []row, from, to int) error {
-	got, err := e.witnessed(ctx, texts[from:to])
+// firstRefusal takes the first refusal out of a list, as the error of
+// the batch.
+func firstRefusal(list []made) error {
+	for i, o := range list {
+		if o.refusal != nil {
+			list[i] = made{}
+			return &embed.TextError{Index: i, Err: o.refusal}
+		}
+	}
+	return nil
+}
+
+// batch fills the list at some indices. When the endpoint refuses the batch for
+// its texts, halves of it find those that it means.
+func (e *Encoder) batch(ctx context.Context, sent []string, list []made, at []int) error {
+	texts := make([]string, len(at))
+	for i, text := range at {
+		texts[i] = sent[text]
+	}
+	got, err := e.witnessed(ctx, texts)
 	var status *StatusError
 	if errors.As(err, &status) && status.text() {
-		if to-from == 1 {
-			return &embed.TextError{Index: from, Err: err}
+		if len(at) == 1 {
+			list[at[0]].refusal = err
+			return nil
 		}
-		middle := from + (to-from)/2
-		if err := e.batch(ctx, texts, rows, from, middle); err != nil {
+		middle := len(at) / 2
+		if err := e.batch(ctx, sent, list, at[:middle]); err != nil {
 			return err
 		}
-		return e.batch(ctx, texts, rows, middle, to)
+		return e.batch(ctx, sent, list, at[middle:])
 	}
 	if err != nil {
 		return err
@@ -241,9 +277,10 @@ func (e *Encoder) batch(ctx context.Context, texts []string, rows []row, from, t
 			return fmt.Errorf("%w: %s gives %d for %q, which had %d: the model behind the name has changed: restore it, or make a collection for the new one", ErrDimension, e.base.Host, len(r), e.model, e.space.Dimension)
 		}
 		if !r.normalize() {
-			return &embed.TextError{Index: from + i, Err: fmt.Errorf("%w: the vector has no direction: change the text, or choose another model", ErrAnswer)}
+			list[at[i]].refusal = fmt.Errorf("%w: the vector has no direction: change the text, or choose another model", ErrAnswer)
+			continue
 		}
-		rows[from+i] = r
+		list[at[i]].row = r
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ type fake struct {
 	info     string
 	truncate bool
 	shorten  int
-	salt     string // put before each text: another model
+	salt     string         // put before each text: another model
+	paid     map[string]int // how often each text was made a vector of
 }
 
 func newFake(t *testing.T, dimension int) *fake {
@@ -48,7 +49,7 @@ func newFake(t *testing.T, dimension int) *fake {
 		t.Fatal(err)
 	}
 	f := &fake{
-		t: t, encoder: encoder, reverse: true, prefix: "\x00none",
+		t: t, encoder: encoder, reverse: true, prefix: "\x00none", paid: map[string]int{},
 		info: `{"model_id":"org/model","model_sha":"abc","model_dtype":"float32","model_type":{"embedding":{"pooling":"mean"}},"max_input_length":512,"max_client_batch_size":7,"version":"1"}`,
 	}
 	f.server = httptest.NewServer(f)
@@ -142,6 +143,11 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.write(w, lists)
 		return
 	}
+	f.set(func() {
+		for _, t := range texts {
+			f.paid[t]++
+		}
+	})
 	rows, err := f.vectors(texts)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
