@@ -96,22 +96,19 @@ func (f *fitting) fit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kept, err := storedRecord(*f.record)
-	if err != nil {
-		return err
-	}
-	if b == nil {
-		err = f.c.stored.SetRecord(ctx, kept)
-	} else {
-		var data []byte
-		if data, err = b.MarshalBinary(); err == nil {
-			err = f.c.stored.SetBridge(ctx, data, kept)
+	err = f.m.write(f.record.Clone(), func(kept store.Record) error {
+		if b == nil {
+			return f.c.stored.SetRecord(ctx, kept)
 		}
-	}
+		data, err := b.MarshalBinary()
+		if err != nil {
+			return err
+		}
+		return f.c.stored.SetBridge(ctx, data, kept)
+	})
 	if err != nil {
 		return err
 	}
-	f.m.set(f.record.Clone())
 	f.c.bridge.Store(carrier)
 	f.m.owner.service.logger.Info("bridge", "collection", f.c.Name(), "migration", f.record.ID, "state", f.bridge.State, "check", f.bridge.Check)
 	return nil
@@ -172,11 +169,8 @@ func (f *fitting) asQueries(ctx context.Context, anew *generation, p store.Pairs
 				rows = append(rows, own[i])
 			}
 		}
-		if limit := f.record.Limits.TokensPerSecond; limit > 0 {
-			least := time.Duration(float64(tokens) / float64(limit) * float64(time.Second))
-			if err := (systemClock{}).Sleep(ctx, least-time.Since(began)); err != nil {
-				return from, to, err
-			}
+		if err := migrate.Rest(ctx, systemClock{}, f.m.limits, tokens, time.Since(began)); err != nil {
+			return from, to, err
 		}
 	}
 	if len(parts) == 0 {

@@ -60,7 +60,7 @@ func liveOf(t *testing.T, s *Service, c *Collection, id uint64) (Shadow, Canary)
 }
 
 // update changes the shares.
-func update(t *testing.T, s *Service, c *Collection, id uint64, w LiveWish) {
+func update(t *testing.T, s *Service, c *Collection, id uint64, w MigrationUpdate) {
 	t.Helper()
 	if _, err := s.UpdateMigration(t.Context(), c, id, w); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestCanary(t *testing.T) {
 		t.Errorf("after the restart %d queries are counted, want %d", figures.Queries, 2*count())
 	}
 	more := 0.6
-	update(t, s, c, m.ID, LiveWish{Canary: &more})
+	update(t, s, c, m.ID, MigrationUpdate{Canary: &more})
 	bound := -1
 	for i := range n {
 		now := ask(asked(i)).Canary
@@ -210,7 +210,7 @@ func TestCanary(t *testing.T) {
 		}
 	}
 	var refused *Error
-	if _, err := s.UpdateMigration(t.Context(), c, m.ID, LiveWish{Canary: &more}); !errors.As(err, &refused) || refused.Code != "wrong_state" {
+	if _, err := s.UpdateMigration(t.Context(), c, m.ID, MigrationUpdate{Canary: &more}); !errors.As(err, &refused) || refused.Code != "wrong_state" {
 		t.Errorf("a canary of an aborted migration: %v", err)
 	}
 	shut(t, s)
@@ -433,7 +433,7 @@ func TestCanaryMixesNothing(t *testing.T) {
 	for round := range 3 {
 		time.Sleep(200 * time.Millisecond)
 		half := 0.5 - float64(round%2)/4
-		update(t, s, c, m.ID, LiveWish{Canary: &half})
+		update(t, s, c, m.ID, MigrationUpdate{Canary: &half})
 		time.Sleep(200 * time.Millisecond)
 		for _, e := range []migrate.Event{migrate.EventCutOver, migrate.EventRollBack, migrate.EventEvaluate} {
 			if _, err := s.MigrationStep(t.Context(), c, m.ID, e, StepOptions{}); err != nil {

@@ -30,33 +30,37 @@ func (s *Service) Asked() (end func()) { return s.traffic.Begin(embed.PriorityQu
 const (
 	// piece is the least time between two looks at who else wants to work.
 	piece = 200 * time.Microsecond
-	// leastRest is not worth its timer.
+	// leastRest is not worth its timer; within mostRest other limits are noticed.
 	leastRest = time.Millisecond
+	mostRest  = time.Second
 )
 
 // effort is the lanes of one run, and what they have used.
 type effort struct {
 	traffic *embed.Traffic
-	pace    *migrate.Pace
-	most    int          // lanes
+	limits  func() migrate.Limits // of this moment
+	pace    migrate.Pace
 	used    atomic.Int64 // since take
 	owed    atomic.Int64 // since the pace was told
 }
 
-func newEffort(t *embed.Traffic, l migrate.Limits) *effort {
-	most := runtime.GOMAXPROCS(0)
-	if l.CPUs > 0 {
-		most = min(most, int(math.Ceil(l.CPUs)))
-	}
-	return &effort{traffic: t, pace: migrate.NewPace(l), most: most}
+func newEffort(t *embed.Traffic, limits func() migrate.Limits) *effort {
+	return &effort{traffic: t, limits: limits}
 }
+
+// unlimited are the limits of what has none.
+func unlimited() migrate.Limits { return migrate.Limits{} }
 
 // lanes is how many may work now.
 func (e *effort) lanes() int {
-	if n := runtime.GOMAXPROCS(0) - 1; e.traffic.Busy() && n < e.most {
-		return max(1, n)
+	most := runtime.GOMAXPROCS(0)
+	if e.traffic.Busy() {
+		most = max(1, most-1)
 	}
-	return e.most
+	if cpus := e.limits().CPUs; cpus > 0 {
+		most = min(most, int(math.Ceil(cpus)))
+	}
+	return most
 }
 
 // take is the processor time that was used since it was last called.
@@ -143,8 +147,12 @@ func (l *lane) yield(p embed.Priority) {
 // pause lets others go first, and rests where the limit wants it.
 func (l *lane) pause() {
 	l.yield(embed.PriorityMigration)
-	if rest := l.effort.pace.Rest(time.Now(), time.Duration(l.effort.owed.Swap(0))); rest >= leastRest {
-		_ = systemClock{}.Sleep(l.ctx, rest) // who works looks at the context
+	for l.ctx.Err() == nil { // who works looks at it, too
+		rest := l.effort.pace.Rest(l.effort.limits().CPUs, time.Now(), time.Duration(l.effort.owed.Swap(0)))
+		if rest < leastRest {
+			return
+		}
+		_ = systemClock{}.Sleep(l.ctx, min(rest, mostRest))
 		l.begin()
 	}
 }

@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -57,6 +60,14 @@ func (s *Service) newGeneration(number uint64, m compat.Manifest, encoder *serve
 		g.encoding.Store(&encoding{nil, problem})
 	}
 	return g, nil
+}
+
+// refused reports whether the model that was found under the generation's name is
+// another than the one that made its vectors, by its space or by the probes.
+func (g *generation) refused() bool {
+	var mismatch *compat.MismatchError
+	problem := g.encoding.Load().problem
+	return errors.Is(problem, compat.ErrProbe) || errors.As(problem, &mismatch)
 }
 
 // fingerprint is the space of its vectors.
@@ -155,4 +166,28 @@ func (p *places) changed(ctx context.Context) bool {
 func (s *Service) newCollection(stored *store.Collection, serving, standby *generation) (*Collection, error) {
 	c := &Collection{stored: stored, traffic: s.traffic, forget: s.forget}
 	return c, c.arrange(serving, standby)
+}
+
+// GenerationModel is the model of one generation.
+type GenerationModel struct {
+	Collection string
+	Generation uint64
+	Model      string
+	Refused    bool // texts are refused: the model is another than the one that made the vectors
+}
+
+// GenerationModels are those of all generations that have a model, by
+// collection.
+func (s *Service) GenerationModels() []GenerationModel {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var list []GenerationModel
+	for _, name := range slices.Sorted(maps.Keys(s.collections)) {
+		for _, g := range s.collections[name].now().each() {
+			if !g.manifest.Space.Raw() {
+				list = append(list, GenerationModel{name, g.number, g.manifest.Provenance.Model, g.refused()})
+			}
+		}
+	}
+	return list
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
@@ -22,7 +23,8 @@ import (
 // as they were.
 type migrations struct {
 	service *Service
-	turn    seat // of the one that encodes
+	turn    seat                      // of the one that encodes
+	holder  atomic.Pointer[migration] // which one that is; nil: none, or it changes
 
 	mu     sync.Mutex
 	active map[string]*migration // by collection
@@ -57,11 +59,14 @@ type migration struct {
 	owner *migrations
 	c     *Collection
 
-	// step is taken over each step that people ask for, from its beginning to
-	// its end; mu guards record alone.
-	step   seat
-	mu     sync.Mutex
-	record migrate.Migration
+	// step is taken over each step that people ask for, from its beginning to its
+	// end; writing while the record is made durable, which the run does, too; mu
+	// guards record, waits and drop alone. They are taken in this order.
+	step    seat
+	writing sync.Mutex
+	mu      sync.Mutex
+	record  migrate.Migration
+	waits   func() string // what the run stands still for; nil: it does not
 	// dropping ends the step that is under way, because the collection goes.
 	dropping context.Context
 	drop     context.CancelFunc
@@ -234,23 +239,42 @@ func (ms *migrations) of(c *Collection) *migration {
 // get is the record of this moment.
 func (m *migration) get() migrate.Migration {
 	m.mu.Lock()
-	record := m.record.Clone()
+	record, waits := m.record.Clone(), m.waits
 	m.mu.Unlock()
+	if waits != nil {
+		record.Waiting, record.Progress.ETA = waits(), nil
+	}
 	if counted, err := m.live.json(); err == nil {
 		record.Live = counted
 	}
 	return record
 }
 
-// set replaces the record.
+// set replaces the record, whose limits stay: a run does not know when they
+// change. What it waits for is get's to say.
 func (m *migration) set(record migrate.Migration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	record.Limits, record.Waiting = m.record.Limits, ""
 	m.record = record
 	m.publishLocked()
 }
 
-// stored is a record as the store keeps it.
+// limits are those of this moment.
+func (m *migration) limits() migrate.Limits {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.record.Limits
+}
+
+// setLimits changes them.
+func (m *migration) setLimits(l migrate.Limits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.record.Limits = l
+}
+
+// storedRecord is a record as the store keeps it.
 func storedRecord(m migrate.Migration) (store.Record, error) {
 	value, err := json.Marshal(m)
 	return store.Record{Migration: m.ID, Value: value}, err
@@ -258,19 +282,32 @@ func storedRecord(m migrate.Migration) (store.Record, error) {
 
 // Keep implements migrate.Keeper.
 func (m *migration) Keep(ctx context.Context, record migrate.Migration) error {
+	return m.write(record, func(kept store.Record) error { return m.c.stored.SetRecord(ctx, kept) })
+}
+
+// write makes a record durable by a function of the store, and shows it.
+func (m *migration) write(record migrate.Migration, keep func(kept store.Record) error) error {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	return m.writeLocked(record, keep)
+}
+
+// writeLocked is write for who holds writing. What changes beside a run goes
+// into the record as it is now.
+func (m *migration) writeLocked(record migrate.Migration, keep func(kept store.Record) error) error {
 	var err error
 	if record.Live, err = m.live.json(); err != nil {
 		return err
 	}
-	r, err := storedRecord(record)
-	if err != nil {
-		return err
+	record.Limits = m.limits()
+	kept, err := storedRecord(record)
+	if err == nil {
+		err = keep(kept)
 	}
-	if err := m.c.stored.SetRecord(ctx, r); err != nil {
-		return err
+	if err == nil {
+		m.set(record)
 	}
-	m.set(record)
-	return nil
+	return err
 }
 
 // MigrationStep takes a step that people ask for: pause, resume, evaluate,
@@ -425,22 +462,19 @@ func (m *migration) take(ctx context.Context, e migrate.Event, o StepOptions) er
 
 // switchTo lets a generation serve. What it lacks is brought in before.
 func (m *migration) switchTo(ctx context.Context, number uint64, record migrate.Migration) error {
-	kept, err := storedRecord(record)
-	if err != nil {
-		return err
-	}
+	var err error
 	for range generationChanges {
 		if _, err = m.drain(ctx, number); err != nil {
 			return err
 		}
-		if err = m.c.stored.SwitchTo(ctx, number, kept); !errors.Is(err, store.ErrIncomplete) {
+		err = m.write(record, func(kept store.Record) error { return m.c.stored.SwitchTo(ctx, number, kept) })
+		if !errors.Is(err, store.ErrIncomplete) {
 			break
 		}
 	}
 	if err != nil {
 		return err
 	}
-	m.set(record)
 	p := m.c.now()
 	if p.serving.number != number {
 		return m.c.arrange(p.standby, p.serving)
@@ -450,14 +484,10 @@ func (m *migration) switchTo(ctx context.Context, number uint64, record migrate.
 
 // retire ends a generation and with it the migration.
 func (m *migration) retire(ctx context.Context, number uint64, record migrate.Migration) error {
-	kept, err := storedRecord(record)
+	err := m.write(record, func(kept store.Record) error { return m.c.stored.Retire(ctx, number, kept) })
 	if err != nil {
 		return err
 	}
-	if err := m.c.stored.Retire(ctx, number, kept); err != nil {
-		return err
-	}
-	m.set(record)
 	p := m.c.now()
 	if err := m.c.arrange(p.serving, nil); err != nil {
 		return err
@@ -493,6 +523,7 @@ func (m *migration) startLocked() {
 		var comparing sync.WaitGroup
 		comparing.Go(func() { m.compareLive(ctx) })
 		m.work(ctx)
+		m.setWaits(nil)
 		stop()
 		comparing.Wait()
 		if err := m.keepLive(context.WithoutCancel(ctx), true); err != nil && !errors.Is(err, store.ErrNotFound) {

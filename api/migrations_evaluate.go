@@ -48,7 +48,7 @@ func (m *migration) evaluate(ctx context.Context, record migrate.Migration) erro
 	if e.old == nil || e.anew == nil {
 		return fmt.Errorf("generations %d and %d of %q are not both there", record.From, record.To, m.c.Name())
 	}
-	effort := newEffort(m.c.traffic, record.Limits)
+	effort := newEffort(m.c.traffic, m.limits)
 	var r report.Report
 	err := effort.alone(ctx, func(l *lane) (err error) {
 		e.lane = l

@@ -25,35 +25,6 @@ import (
 // that is killed forgets those since.
 const liveKeepEvery = 30 * time.Second
 
-// LiveWish changes what a migration does with live queries; nil: as it is.
-type LiveWish struct {
-	Shadow *float64 // share of the queries by text that are compared, 0 to 1
-	Canary *float64 // share of the queries by text that the target answers, 0 to 1
-}
-
-// Validate says what is out of bounds.
-func (w LiveWish) Validate() error {
-	for _, share := range []struct {
-		name  string
-		value *float64
-	}{{"shadow", w.Shadow}, {"canary", w.Canary}} {
-		if x := share.value; x != nil && !(*x >= 0 && *x <= 1) {
-			return invalid("bad_share", "/"+share.name, "%s: a share of %g; give a number from 0, for none, to 1", share.name, *x)
-		}
-	}
-	return nil
-}
-
-// notWithAuto refuses a canary of a migration that does not wait for anybody.
-func notWithAuto(auto bool, canary float64) error {
-	if !auto || canary == 0 {
-		return nil
-	}
-	e := invalid("canary_and_auto", "/canary", "a migration that cuts over by itself leaves no time to a canary")
-	e.Remedy = "leave auto out and cut over when the canary's figures please you, or leave the canary out"
-	return e
-}
-
 // Timing is the time that live queries took in one generation, in
 // milliseconds, within 5 %; null before the first.
 type Timing struct {
@@ -345,7 +316,7 @@ func (m *migration) publishLocked() {
 }
 
 // keepLive keeps the figures when it is time, or at the end of a run. The run
-// alone calls it, or whoever stopped it.
+// alone calls it.
 func (m *migration) keepLive(ctx context.Context, end bool) error {
 	l := m.live
 	l.mu.Lock()
@@ -376,68 +347,6 @@ func (m *migration) keepLive(ctx context.Context, end bool) error {
 	return nil
 }
 
-// UpdateMigration changes what a migration that has not ended does with live
-// queries. Errors: KindNotFound, KindInvalid, KindConflict where it has ended,
-// and those of the store.
-func (s *Service) UpdateMigration(ctx context.Context, c *Collection, id uint64, w LiveWish) (migrate.Migration, error) {
-	if err := w.Validate(); err != nil {
-		return migrate.Migration{}, err
-	}
-	m := s.migrations.of(c)
-	if m == nil || m.get().ID != id {
-		ended, err := s.Migration(ctx, c, id)
-		if err == nil {
-			err = hasEnded(ended)
-		}
-		return migrate.Migration{}, err
-	}
-	if err := m.step.take(ctx); err != nil {
-		return migrate.Migration{}, err
-	}
-	defer m.step.leave()
-	m.stopLocked() // it writes the record, too
-	defer m.startLocked()
-	record := m.get()
-	if record.State.Final() {
-		return migrate.Migration{}, hasEnded(record)
-	}
-	shadow, canary := m.live.shares()
-	former := LiveWish{&shadow, &canary}
-	if w.Canary != nil {
-		if err := notWithAuto(record.Auto, *w.Canary); err != nil {
-			return migrate.Migration{}, err
-		}
-	}
-	m.setShares(w)
-	if err := m.Keep(ctx, record); err != nil {
-		m.setShares(former)
-		return migrate.Migration{}, err
-	}
-	return m.get(), nil
-}
-
-// setShares changes the settings, and lets queries see them.
-func (m *migration) setShares(w LiveWish) {
-	m.live.change(func(r *liveRecord) {
-		if w.Shadow != nil {
-			r.Shadow.Share = *w.Shadow
-		}
-		if w.Canary != nil {
-			r.Canary.Share = *w.Canary
-		}
-	})
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.publishLocked()
-}
-
-func hasEnded(m migrate.Migration) *Error {
-	return &Error{
-		Kind: KindConflict, Code: "wrong_state", Detail: fmt.Sprintf("migration %d of %q is %s: it does nothing with live queries any more", m.ID, m.Collection, m.State),
-		Remedy: "start another migration", Err: migrate.ErrStep,
-	}
-}
-
 // sameScale reports whether thresholds of two generations mean the same.
 func sameScale(a, b *generation) bool {
 	return a.fingerprint() == b.fingerprint() && a.manifest.Metric == b.manifest.Metric
@@ -452,20 +361,17 @@ func thresholdOf(evaluated *compare.ThresholdMap, sample string, l *compare.Thre
 	return evaluated
 }
 
-// LiveMigrations are those under way that live queries are or were put to, by
-// collection.
-func (s *Service) LiveMigrations() []migrate.Migration {
+// MigrationsUnderWay are those that have not ended, by collection.
+func (s *Service) MigrationsUnderWay() []migrate.Migration {
 	s.migrations.mu.Lock()
 	var all []*migration
 	for _, name := range slices.Sorted(maps.Keys(s.migrations.active)) {
 		all = append(all, s.migrations.active[name])
 	}
 	s.migrations.mu.Unlock()
-	var list []migrate.Migration
-	for _, m := range all {
-		if record := m.get(); record.Live != nil {
-			list = append(list, record)
-		}
+	list := make([]migrate.Migration, len(all))
+	for i, m := range all {
+		list[i] = m.get()
 	}
 	return list
 }

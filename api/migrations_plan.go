@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/vecino-db/vecino/compat"
-	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/store"
 )
@@ -59,7 +58,7 @@ func (s *Service) Estimate(ctx context.Context, c *Collection, w Wish, price flo
 	e.DiskBytes = diskNeed(want, n)
 	e.MemoryBytes = int64(n) * graphBytes(want)
 	ctx = embed.WithPriority(ctx, embed.PriorityMigration)
-	r := rehearsal{c: c, effort: newEffort(s.traffic, migrate.Limits{}), want: want}
+	r := rehearsal{c: c, effort: newEffort(s.traffic, unlimited), want: want}
 	counted := counted{estimate: &e, draw: newDraw(n, rehearsedOf(want, false))}
 	if verdict == compat.VerdictReembed {
 		encoder, problem := s.encoderOf(ctx, want)

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/store"
 )
 
@@ -123,7 +122,7 @@ func TestEstimateKeepsNothing(t *testing.T) {
 	if _, err := s.Estimate(ended, c, encoded, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("a plan whose caller has left: %v", err)
 	}
-	r := rehearsal{c: c, effort: newEffort(s.traffic, migrate.Limits{}), want: c.Manifest()}
+	r := rehearsal{c: c, effort: newEffort(s.traffic, unlimited), want: c.Manifest()}
 	if err := r.run(ended, s.store, []store.ID{store.NumID(1)}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a rehearsal whose caller has left: %v", err)
 	}

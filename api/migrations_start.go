@@ -31,10 +31,10 @@ type MigrationWish struct {
 // *compat.MismatchError where there is no way, KindConflict where one is under
 // way, KindNotReady where the disk has no room, and those of the encoder.
 func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (migrate.Migration, error) {
-	if err := w.Limits.Validate(); err != nil {
-		return migrate.Migration{}, invalid("bad_limits", "/limits", "%v", err)
+	if err := validLimits(w.Limits); err != nil {
+		return migrate.Migration{}, err
 	}
-	if err := (LiveWish{Shadow: &w.Shadow, Canary: &w.Canary}).Validate(); err != nil {
+	if err := (MigrationUpdate{Shadow: &w.Shadow, Canary: &w.Canary}).Validate(); err != nil {
 		return migrate.Migration{}, err
 	}
 	if err := notWithAuto(w.Auto, w.Canary); err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
@@ -66,7 +67,7 @@ func (m *migration) work(ctx context.Context) {
 		}
 		if wait := temporary(err); wait > 0 {
 			log.Warn("the migration waits for its encoder", "error", err)
-			_ = systemClock{}.Sleep(ctx, wait) // the loop sees the end of the context
+			_ = m.waitFor(ctx, m.encoderOf(record.To), err, wait) // the loop sees the end of the context
 			continue
 		}
 		log.Error("migration stopped", "state", record.State, "error", err)
@@ -100,13 +101,66 @@ func temporary(err error) time.Duration {
 	return min(max(e.RetryAfter, leastWait), mostWait)
 }
 
+// waitFor waits for d behind an error that may go away, and says meanwhile that
+// what failed is waited for.
+func (m *migration) waitFor(ctx context.Context, what string, err error, d time.Duration) error {
+	m.standsStill(what, err, d)
+	defer m.setWaits(nil)
+	return systemClock{}.Sleep(ctx, d)
+}
+
+// standsStill says that what failed is waited for, and tried again in d.
+func (m *migration) standsStill(what string, err error, d time.Duration) {
+	reason := err.Error()
+	if e := (*Error)(nil); errors.As(err, &e) {
+		reason = e.Detail // its remedy is for others
+	}
+	said := fmt.Sprintf("for %s: %s; next try at %s", what, reason, time.Now().UTC().Add(d).Format(time.RFC3339))
+	m.setWaits(func() string { return said })
+}
+
+// encoderOf names the encoder of a generation.
+func (m *migration) encoderOf(number uint64) string {
+	g := m.c.now().of(number)
+	switch {
+	case g == nil:
+		return fmt.Sprintf("generation %d", number)
+	case g.endpoint != nil:
+		return "the endpoint of " + g.manifest.Provenance.Model
+	}
+	return "the encoder " + g.manifest.Provenance.Model
+}
+
+// setWaits sets what the run stands still for; nil: it does not.
+func (m *migration) setWaits(waits func() string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waits = waits
+}
+
 // inTurn does f when it is the collection's turn.
 func (m *migration) inTurn(ctx context.Context, f func(context.Context) error) error {
-	if err := m.owner.turn.take(ctx); err != nil {
+	if err := m.takeTurn(ctx); err != nil {
 		return err
 	}
-	defer m.owner.turn.leave()
+	m.owner.holder.Store(m)
+	defer func() {
+		m.owner.holder.Store(nil)
+		m.owner.turn.leave()
+	}()
 	return f(ctx)
+}
+
+// takeTurn waits for the turn, and says meanwhile whose it is.
+func (m *migration) takeTurn(ctx context.Context) error {
+	m.setWaits(func() string {
+		if holder := m.owner.holder.Load(); holder != nil {
+			return fmt.Sprintf("for the migration of collection %q", holder.c.Name())
+		}
+		return "for the migration of another collection"
+	})
+	defer m.setWaits(nil)
+	return m.owner.turn.take(ctx)
 }
 
 // advance backfills, or evaluates.
@@ -119,7 +173,7 @@ func (m *migration) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runner := &migrate.Runner{Backlog: backlog, Keeper: m, Clock: systemClock{}, Limits: record.Limits, Changed: m.set}
+	runner := &migrate.Runner{Backlog: backlog, Keeper: m, Clock: systemClock{}, Limits: m.limits, Changed: m.set}
 	return runner.Fill(ctx, &record)
 }
 
@@ -152,6 +206,9 @@ func (m *migration) keepCurrent(ctx context.Context) error {
 		filled, err := m.drain(ctx, s.Generation)
 		if err != nil && ctx.Err() == nil {
 			m.owner.service.logger.Warn("the generation that stands by could not be brought up to date", "collection", m.c.Name(), "error", err)
+			m.standsStill(m.encoderOf(s.Generation), err, keepCurrentAgain)
+		} else {
+			m.setWaits(nil)
 		}
 		if filled == 0 { // what there is can't be encoded, or not now
 			m.again = time.Now().Add(keepCurrentAgain)
@@ -189,7 +246,7 @@ type backlog struct {
 }
 
 func (m *migration) backlog(number uint64) *backlog {
-	return &backlog{c: m.c, effort: newEffort(m.c.traffic, m.get().Limits), number: number}
+	return &backlog{c: m.c, effort: newEffort(m.c.traffic, m.limits), number: number}
 }
 
 // Coverage implements migrate.Backlog.

@@ -78,7 +78,8 @@ func TestCanary(t *testing.T) {
 	}
 
 	s.must(400, "PATCH", path, `{"canary":-1}`)
-	s.must(400, "PATCH", path, `{"limits":{}}`)
+	s.must(400, "PATCH", path, `{"limits":{"batch":-1}}`)
+	s.must(422, "PATCH", path, `{"limits":{"cpus":0.001}}`)
 	s.must(404, "PATCH", "/collections/c/migrations/9", `{"canary":0}`)
 	r = s.must(200, "PATCH", path, `{"canary":0}`)
 	if r.at(t, "result", "canary", "share") != 0.0 || r.at(t, "result", "shadow", "share") != 1.0 || r.at(t, "result", "canary", "queries").(float64) < 15 {

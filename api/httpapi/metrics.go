@@ -32,7 +32,7 @@ func newMetrics(service *api.Service) *metrics {
 		}, []string{"operation"}),
 		points: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vecino_points_total", Help: "Points written and deleted."}, []string{"change"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.points, newQueueMetrics(service), newRecallMetrics(service), newLiveMetrics(service), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.seconds, m.points, newQueueMetrics(service), newRecallMetrics(service), newMigrationMetrics(service), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

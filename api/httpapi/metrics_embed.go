@@ -1,13 +1,16 @@
 package httpapi
 
 import (
+	"strconv"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/embed"
 )
 
-// queueMetrics gives what the encoders' queues and the cache count, under
+// queueMetrics gives what the encoders' queues and the cache count, and which
+// encoders are refused, under
 // names in the spirit of text-embeddings-inference. "space" is the beginning of
 // a fingerprint: it tells variants of one model apart.
 type queueMetrics struct {
@@ -17,7 +20,7 @@ type queueMetrics struct {
 	requests, isolated                         *prometheus.Desc
 	queueSeconds, batchSize, batchTokens, took *prometheus.Desc
 	cacheBytes, cacheMax, cacheLookups         *prometheus.Desc
-	cacheEvicted, cacheDamaged                 *prometheus.Desc
+	cacheEvicted, cacheDamaged, refused        *prometheus.Desc
 }
 
 // newQueueMetrics describes them.
@@ -37,6 +40,7 @@ func newQueueMetrics(service *api.Service) *queueMetrics {
 		batchTokens:  describe("batch_tokens", "Tokens of a batch.", "model", "space"),
 		took:         describe("inference_duration_seconds", "Time of the encoder for a batch.", "model", "space"),
 		isolated:     describe("batches_isolated_total", "Batches that were encoded again request by request, because of one text.", "model", "space"),
+		refused:      describe("refused", "1: texts are refused, because the model is another than the one that made the generation's vectors.", "collection", "generation", "model"),
 		cacheBytes:   describe("cache_bytes", "Size of the embedding cache."),
 		cacheMax:     describe("cache_max_bytes", "Bound of the embedding cache."),
 		cacheLookups: describe("cache_lookups_total", "Texts looked up in the embedding cache, by result.", "result"),
@@ -78,6 +82,13 @@ func (m *queueMetrics) Collect(to chan<- prometheus.Metric) {
 		histogram(m.batchTokens, q.Metrics.BatchTokens, q.Model, space)
 		histogram(m.took, q.Metrics.BatchSeconds, q.Model, space)
 		counter(m.isolated, q.Metrics.Isolated, q.Model, space)
+	}
+	for _, g := range m.service.GenerationModels() {
+		refused := 0.0
+		if g.Refused {
+			refused = 1
+		}
+		gauge(m.refused, refused, g.Collection, strconv.FormatUint(g.Generation, 10), g.Model)
 	}
 	if cache := m.service.CacheStats(); cache != nil {
 		gauge(m.cacheBytes, float64(cache.Bytes))

@@ -24,6 +24,7 @@ type migrationRecord struct {
 	Collection string           `json:"collection"`
 	State      migrate.State    `json:"state"`
 	Reason     string           `json:"reason,omitempty"`
+	Waiting    string           `json:"waiting,omitempty"`
 	Verdict    compat.Verdict   `json:"verdict"`
 	Changes    []compat.Change  `json:"changes"`
 	From       uint64           `json:"from_generation"`
@@ -44,7 +45,7 @@ type migrationRecord struct {
 // migrationOf is a record for clients; whole keeps its evaluation.
 func migrationOf(m migrate.Migration, whole bool) migrationRecord {
 	r := migrationRecord{
-		ID: strconv.FormatUint(m.ID, 10), Collection: m.Collection, State: m.State, Reason: m.Reason, Verdict: m.Verdict, Changes: m.Changes,
+		ID: strconv.FormatUint(m.ID, 10), Collection: m.Collection, State: m.State, Reason: m.Reason, Waiting: m.Waiting, Verdict: m.Verdict, Changes: m.Changes,
 		From: m.From, To: m.To, Auto: m.Auto, Limits: m.Limits, Progress: m.Progress, StartedAt: m.StartedAt, EndedAt: m.EndedAt, Steps: m.Steps, Bridge: m.Bridge,
 		Gates: json.RawMessage("[]"),
 	}
@@ -117,24 +118,55 @@ func (s *Server) getMigration(ctx context.Context, c *call) (answer, error) {
 	return answer{result: migrationOf(m, true)}, nil
 }
 
-// updateMigration changes what one does with live queries.
+// updateMigration changes its limits, and what one does with live queries.
 func (s *Server) updateMigration(ctx context.Context, c *call) (answer, error) {
 	id, err := migrationID(c)
 	if err != nil {
 		return answer{}, err
 	}
-	var w api.LiveWish
-	err = strictjson.Decode(c.body, func(r *strictjson.Reader) error {
-		return fields(r, map[string]func() error{"shadow": share(r, &w.Shadow), "canary": share(r, &w.Canary)})
-	})
+	u, err := decodeMigrationUpdate(c.body)
 	if err != nil {
 		return answer{}, err
 	}
-	m, err := s.service.UpdateMigration(ctx, c.collection, id, w)
+	m, err := s.service.UpdateMigration(ctx, c.collection, id, u)
 	if err != nil {
 		return answer{}, err
 	}
 	return answer{result: migrationOf(m, true)}, nil
+}
+
+// decodeMigrationUpdate reads what changes.
+func decodeMigrationUpdate(data []byte) (api.MigrationUpdate, error) {
+	var u api.MigrationUpdate
+	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
+		return fields(r, map[string]func() error{
+			"shadow": share(r, &u.Shadow), "canary": share(r, &u.Canary), "limits": limits(r, &u.Limits, 0),
+		})
+	})
+	return u, err
+}
+
+// limits makes the decoder of a migration's limits; least is the least whole
+// number that they take, 0 where that removes one.
+func limits(r *strictjson.Reader, u *api.LimitsUpdate, least int) func() error {
+	whole := func(to **int, most int) func() error {
+		return optional(r, func() error {
+			*to = new(int)
+			return integer(r, *to, least, most)()
+		})
+	}
+	return optional(r, func() error {
+		return fields(r, map[string]func() error{
+			"tokens_per_second": whole(&u.TokensPerSecond, 1<<30),
+			"batch":             whole(&u.Batch, 4096),
+			"cpus": optional(r, func() error {
+				x, err := r.Float32()
+				cpus := math.Round(float64(x)*1e6) / 1e6
+				u.CPUs = &cpus
+				return err
+			}),
+		})
+	})
 }
 
 // share makes the decoder of a share of the live queries.
@@ -233,8 +265,8 @@ func decodeMigration(data []byte) (api.MigrationWish, error) {
 	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
 		decoders := wishDecoders(r, &w.Wish)
 		decoders["auto"] = optional(r, into(&w.Auto, r.Bool))
-		var live api.LiveWish
-		decoders["shadow"], decoders["canary"] = share(r, &live.Shadow), share(r, &live.Canary)
+		var u api.MigrationUpdate
+		decoders["shadow"], decoders["canary"], decoders["limits"] = share(r, &u.Shadow), share(r, &u.Canary), limits(r, &u.Limits, 1)
 		decoders["bridge"] = optional(r, func() error {
 			w.Bridge = new(api.BridgeWish)
 			return fields(r, map[string]func() error{
@@ -247,24 +279,14 @@ func decodeMigration(data []byte) (api.MigrationWish, error) {
 			})
 		})
 		decoders["judgements"] = judgements(r, &w.Judged)
-		decoders["limits"] = optional(r, func() error {
-			return fields(r, map[string]func() error{
-				"tokens_per_second": optional(r, integer(r, &w.Limits.TokensPerSecond, 1, 1<<30)),
-				"batch":             optional(r, integer(r, &w.Limits.Batch, 1, 4096)),
-				"cpus": optional(r, func() error {
-					x, err := r.Float32()
-					w.Limits.CPUs = float64(x)
-					return err
-				}),
-			})
-		})
 		err := fields(r, decoders)
-		if live.Shadow != nil {
-			w.Shadow = *live.Shadow
+		if u.Shadow != nil {
+			w.Shadow = *u.Shadow
 		}
-		if live.Canary != nil {
-			w.Canary = *live.Canary
+		if u.Canary != nil {
+			w.Canary = *u.Canary
 		}
+		w.Limits = u.Limits.On(w.Limits)
 		return err
 	})
 	return w, err

@@ -102,3 +102,50 @@ func TestMigrations(t *testing.T) {
 	s.must(400, "POST", "/collections/c/migrations", `{"judgements":[{"id":"q"}]}`)
 	s.must(404, "POST", "/collections/c/migrations", `{"embedding":{"model":"local:none"}}`)
 }
+
+// TestMigrationWaits: what a migration stands still for is in the answers and the
+// metrics, and limits that change let the one before it go on.
+func TestMigrationWaits(t *testing.T) {
+	s := start(t, t.TempDir())
+	for _, name := range []string{"a", "b"} {
+		s.must(200, "PUT", "/collections/"+name, `{"embedding":{"model":"builtin:hash","dimensions":64}}`)
+		s.notes(name, 20)
+		s.must(201, "POST", "/collections/"+name+"/migrations", `{"embedding":{"model":"builtin:hash","dimensions":128},"limits":{"tokens_per_second":1,"batch":1}}`)
+	}
+	const said, a, b = `for the migration of collection "a"`, "/collections/a/migrations/1", "/collections/b/migrations/1"
+	waits := func() any {
+		r := s.must(200, "GET", b, nil)
+		return r.at(t, "result", "waiting")
+	}
+	for end := time.Now().Add(30 * time.Second); waits() != said; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the second migration waits: %v", waits())
+		}
+	}
+	if r := s.must(200, "GET", "/collections/b/migrations", nil); r.at(t, "result", "migrations", 0, "waiting") != said {
+		t.Errorf("in the list: %.400s", r.body)
+	}
+	if r := s.must(200, "GET", a, nil); r.at(t, "result", "waiting") != nil {
+		t.Errorf("the first migration waits: %.400s", r.body)
+	}
+	metrics := string(s.must(200, "GET", "/metrics", nil).body)
+	for _, want := range []string{
+		`vecino_migration_state{collection="b",migration="1",state="backfilling"} 1`, `vecino_migration_waiting{collection="b",migration="1"} 1`,
+		`vecino_migration_waiting{collection="a",migration="1"} 0`, `vecino_migration_documents{collection="b",migration="1"} 20`,
+		`vecino_migration_documents_done{collection="b",migration="1"} 0`, `vecino_embed_refused{collection="a",generation="1",model="builtin:hash"} 0`,
+	} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	r := s.must(200, "PATCH", a, `{"limits":{"tokens_per_second":0,"batch":16}}`)
+	if limits := r.at(t, "result", "limits"); fmt.Sprint(limits) != "map[batch:16]" {
+		t.Errorf("changed: %v", limits)
+	}
+	s.must(200, "PATCH", b, `{"limits":{"tokens_per_second":100000}}`)
+	s.reaches(a, "ready")
+	s.reaches(b, "ready")
+	if waits() != nil {
+		t.Errorf("ready, and it waits %v", waits())
+	}
+}

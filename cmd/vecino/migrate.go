@@ -24,7 +24,7 @@ type migrateCmd struct {
 	Plan     migratePlanCmd     `cmd:"" help:"Say what a migration would mean and take; nothing changes."`
 	Start    migrateStartCmd    `cmd:"" help:"Start one."`
 	Status   migrateStatusCmd   `cmd:"" help:"Say how far one is."`
-	Set      migrateSetCmd      `cmd:"" help:"Change what share of the live queries it compares (shadow) or lets the new generation answer (canary)."`
+	Set      migrateSetCmd      `cmd:"" help:"Change how much it takes, and what share of the live queries it compares (shadow) or lets the new generation answer (canary)."`
 	Pause    migratePauseCmd    `cmd:"" help:"Stop the backfill until it is resumed."`
 	Resume   migrateResumeCmd   `cmd:"" help:"Go on."`
 	Evaluate migrateEvaluateCmd `cmd:"" help:"Measure the gates again, with judged queries if there are any."`
@@ -106,15 +106,16 @@ func judgedLines(path string) ([]json.RawMessage, error) {
 
 // migrationState is a migration as the server tells it.
 type migrationState struct {
-	ID, Collection, State, Reason, Verdict string
-	Changes                                []compat.Change
-	From                                   int `json:"from_generation"`
-	To                                     int `json:"to_generation"`
-	Auto                                   bool
-	Progress                               migrate.Progress
-	Shadow                                 *shadowState
-	Canary                                 *canaryState
-	Gates                                  []struct {
+	ID, Collection, State, Reason, Waiting, Verdict string
+	Changes                                         []compat.Change
+	From                                            int `json:"from_generation"`
+	To                                              int `json:"to_generation"`
+	Auto                                            bool
+	Limits                                          migrate.Limits
+	Progress                                        migrate.Progress
+	Shadow                                          *shadowState
+	Canary                                          *canaryState
+	Gates                                           []struct {
 		Name, Measured, Wanted string
 		Passed, Decides        bool
 	}

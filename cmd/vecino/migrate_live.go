@@ -29,20 +29,25 @@ func (s *queryShare) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// migrateSetCmd changes the shares.
+// migrateSetCmd changes limits and shares.
 type migrateSetCmd struct {
 	whichMigration
-	Shadow *queryShare `help:"Share of the live queries by text that are compared in both generations; 0 ends it." placeholder:"SHARE"`
-	Canary *queryShare `help:"Share of the live queries by text that the new generation answers; 0 ends it." placeholder:"SHARE"`
+	TokensPerSecond *int        `help:"Encode no more than this; 0 ends the bound." placeholder:"N"`
+	CPUs            *float64    `name:"cpus" help:"Use no more processor time than so many processors have; 0 ends the bound." placeholder:"X"`
+	Batch           *int        `help:"Documents that are encoded together; 0: 64." placeholder:"N"`
+	Shadow          *queryShare `help:"Share of the live queries by text that are compared in both generations; 0 ends it." placeholder:"SHARE"`
+	Canary          *queryShare `help:"Share of the live queries by text that the new generation answers; 0 ends it." placeholder:"SHARE"`
 }
 
 // Help teaches.
 func (migrateSetCmd) Help() string {
 	return `Examples:
+  vecino migrate set -c notes --tokens-per-second 20000 --cpus 0
   vecino migrate set -c notes --canary 20%
   vecino migrate set -c notes --canary 0 --shadow 100%
 
-What is left out stays. The canary is out while the migration is ready, and the
+What is left out stays, and what runs goes on: limits hold from the next batch
+on, in an evaluation at once, and nothing is encoded again. The canary is out while the migration is ready, and the
 shadow compares while both generations are complete: ready, rollback_window,
 rolled_back. Raising the canary's share keeps the queries that it had. The
 figures so far stay and go on; vecino migrate status shows them.`
@@ -50,7 +55,19 @@ figures so far stay and go on; vecino migrate status shows them.`
 
 // Run changes them.
 func (c *migrateSetCmd) Run(ctx context.Context, out *output) error {
-	body := map[string]any{}
+	body, limits := map[string]any{}, map[string]any{}
+	if c.TokensPerSecond != nil {
+		limits["tokens_per_second"] = *c.TokensPerSecond
+	}
+	if c.CPUs != nil {
+		limits["cpus"] = *c.CPUs
+	}
+	if c.Batch != nil {
+		limits["batch"] = *c.Batch
+	}
+	if len(limits) > 0 {
+		body["limits"] = limits
+	}
 	if c.Shadow != nil {
 		body["shadow"] = *c.Shadow
 	}
@@ -58,7 +75,7 @@ func (c *migrateSetCmd) Run(ctx context.Context, out *output) error {
 		body["canary"] = *c.Canary
 	}
 	if len(body) == 0 {
-		return usageError{errors.New("nothing is asked for; give --canary 5%, --shadow 10%, or both")}
+		return usageError{errors.New("nothing is asked for; give --tokens-per-second 20000, --canary 5% or others")}
 	}
 	return c.with(ctx, func(r *remote) (err error) {
 		id := c.ID

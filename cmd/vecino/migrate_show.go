@@ -31,13 +31,9 @@ func waitMigration(ctx context.Context, out *output, r *remote, name, id string)
 		}
 		if waits || time.Since(told) > every {
 			told = time.Now()
-			text := fmt.Sprintf("%s: %d of %d documents, %d tokens", got.State, got.Progress.Done, got.Progress.Total, got.Progress.Tokens)
-			if got.Progress.ETA != nil && !waits {
-				text += fmt.Sprintf(", %s left", time.Duration(*got.Progress.ETA*float64(time.Second)).Round(time.Second))
-			}
-			end := "\n"
+			text, end := got.progress(), "\n"
 			if out.terminal() && !waits {
-				end = "\r"
+				text, end = line(text, 78), "\r"
 			}
 			fmt.Fprintf(out.errors, "%-78s%s", text, end)
 		}
@@ -50,6 +46,39 @@ func waitMigration(ctx context.Context, out *output, r *remote, name, id string)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// progress is how far it is, on one line.
+func (m migrationState) progress() string {
+	text := fmt.Sprintf("%s: %d of %d documents, %d tokens", m.State, m.Progress.Done, m.Progress.Total, m.Progress.Tokens)
+	return text + m.outlook(", ")
+}
+
+// outlook is when the target will be filled, or what is waited for, behind a
+// separator; "" where neither is known.
+func (m migrationState) outlook(separator string) string {
+	switch {
+	case m.Waiting != "":
+		return separator + "waiting " + line(m.Waiting, 400)
+	case m.Progress.ETA != nil && working[m.State]:
+		return separator + time.Duration(*m.Progress.ETA*float64(time.Second)).Round(time.Second).String() + " left"
+	}
+	return ""
+}
+
+// limitsText says what is bounded; "": nothing is.
+func limitsText(l migrate.Limits) string {
+	var parts []string
+	if l.TokensPerSecond > 0 {
+		parts = append(parts, fmt.Sprintf("%d tokens a second", l.TokensPerSecond))
+	}
+	if l.CPUs > 0 {
+		parts = append(parts, fmt.Sprintf("%g processors", l.CPUs))
+	}
+	if l.Batch > 0 {
+		parts = append(parts, fmt.Sprintf("batches of %d", l.Batch))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // nexts are what people do in a state.
@@ -74,8 +103,14 @@ func showMigration(ctx context.Context, out *output, r *remote, name, id string,
 	p := got.Progress
 	fmt.Fprintf(out, "migration %s of %s: %s (%s, generation %d to %d)\n", got.ID, name, got.State, got.Verdict, got.From, got.To)
 	fmt.Fprintf(out, "  %d of %d documents, %d texts of %d tokens encoded in %.1f s; %.1f s of processor time with the evaluation\n", p.Done, p.Total, p.Encoded, p.Tokens, p.Worked, p.CPU)
+	if outlook := got.outlook("  "); outlook != "" {
+		fmt.Fprintln(out, outlook)
+	}
 	if p.Blocked > 0 {
 		fmt.Fprintf(out, "  %d can't be brought over: %s\n", p.Blocked, line(strings.Join(p.BlockedIDs, ", "), 100))
+	}
+	if l := limitsText(got.Limits); l != "" {
+		fmt.Fprintf(out, "  limits: %s\n", l)
 	}
 	if got.Reason != "" {
 		fmt.Fprintf(out, "  %s\n", line(got.Reason, 400))

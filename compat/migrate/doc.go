@@ -33,6 +33,6 @@
 //
 // Limits bound the tokens of a second, by the Runner's rests, and the processor
 // time of a second, by the rests of a Pace that whoever does the batches takes
-// between pieces of them. Both hold over encoding and linking alike. How queries go
-// first is the batches' own affair, too.
+// between pieces of them. Both hold over encoding and linking alike, and may change
+// while it runs. How queries go first is the batches' own affair, too.
 package migrate

@@ -164,7 +164,7 @@ func newFake(n int) *fakeStore {
 }
 
 func (s *fakeStore) runner(l Limits) *Runner {
-	return &Runner{Backlog: s, Keeper: s, Clock: s.clock, Limits: l}
+	return &Runner{Backlog: s, Keeper: s, Clock: s.clock, Limits: func() Limits { return l }}
 }
 
 func begun() *Migration {
@@ -231,7 +231,7 @@ func TestFillResumes(t *testing.T) {
 }
 
 // TestLimits: the run keeps to the bound of tokens, and the time that is left
-// counts the rests in.
+// counts the rests in, from the first batch on.
 func TestLimits(t *testing.T) {
 	for _, test := range []struct {
 		limits Limits
@@ -239,30 +239,70 @@ func TestLimits(t *testing.T) {
 	}{
 		{Limits{}, 40 * time.Second},
 		{Limits{TokensPerSecond: 5}, 80 * time.Second},
+		{Limits{TokensPerSecond: 1}, 400 * time.Second},
 		{Limits{TokensPerSecond: 1000}, 40 * time.Second},
 	} {
 		test.limits.Batch = 4
 		s := newFake(40)
 		r := s.runner(test.limits)
-		var etas []float64
+		told := 0
 		r.Changed = func(m Migration) {
-			if m.Progress.Done == 20 && m.Progress.ETA != nil {
-				etas = append(etas, *m.Progress.ETA)
+			if m.State != Backfilling || m.Progress.ETA == nil {
+				return
+			}
+			told++
+			left, rest := *m.Progress.ETA, (test.want - s.clock.now.Sub(time.Unix(1000, 0))).Seconds()
+			if math.Abs(left-rest) > 0.02*rest+0.001 {
+				t.Errorf("%+v: with %d documents done %g s are left, want %g", test.limits, m.Progress.Done, left, rest)
 			}
 		}
 		if err := r.Fill(t.Context(), begun()); err != nil {
 			t.Fatal(err)
 		}
-		if took := s.clock.now.Sub(time.Unix(1000, 0)); took != test.want {
-			t.Errorf("%+v took %v, want %v", test.limits, took, test.want)
-		}
-		if len(etas) == 0 || etas[0] < test.want.Seconds()/2*0.8 || etas[0] > test.want.Seconds()/2*1.2 {
-			t.Errorf("%+v: half way %v s are left, want about %v", test.limits, etas, test.want/2)
+		if took := s.clock.now.Sub(time.Unix(1000, 0)); took != test.want || told < 10 {
+			t.Errorf("%+v took %v, want %v; the time that is left was told %d times", test.limits, took, test.want, told)
 		}
 	}
 	for _, l := range []Limits{{TokensPerSecond: -1}, {CPUs: -0.1}, {CPUs: 0.001}, {CPUs: 1e9}, {CPUs: math.NaN()}, {CPUs: math.Inf(1)}, {Batch: -1}, {Batch: 1 << 20}} {
 		if l.Validate() == nil {
 			t.Errorf("%+v is taken", l)
+		}
+	}
+}
+
+// TestLimitsChange: other limits hold from the next batch on, end a rest that they
+// don't ask for, and make nothing be encoded twice.
+func TestLimitsChange(t *testing.T) {
+	s := newFake(40)
+	limits := Limits{TokensPerSecond: 1, Batch: 4}
+	r := s.runner(limits)
+	r.Limits = func() Limits {
+		if s.clock.slept > 5*time.Second {
+			return Limits{TokensPerSecond: 5, Batch: 6}
+		}
+		return limits
+	}
+	var done []int
+	r.Changed = func(m Migration) {
+		if done = append(done, m.Progress.Done); m.Progress.Done == 16 && m.State == Backfilling {
+			if eta := m.Progress.ETA; eta == nil || math.Abs(*eta-54) > 1 {
+				t.Errorf("under the new limits %v s are left, want 54: a rest of 6 and 24 documents in 48", eta)
+			}
+		}
+	}
+	if err := r.Fill(t.Context(), begun()); err != nil {
+		t.Fatal(err)
+	}
+	// 4 documents under the old bound would take 40 s; 36 under the new one take 72.
+	if took := s.clock.now.Sub(time.Unix(1000, 0)); took < 78*time.Second || took > 85*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if len(done) < 4 || !slices.Equal(done[:3], []int{4, 10, 16}) {
+		t.Errorf("batches end at %v, want 4, 10, 16", done)
+	}
+	for d, n := range s.encoded {
+		if n != 1 {
+			t.Errorf("document %d was encoded %d times", d, n)
 		}
 	}
 }

@@ -54,6 +54,15 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// restOf is the rest behind a batch of so many tokens that took so long, by the
+// bound of tokens; 0: none.
+func (l Limits) restOf(tokens int, took time.Duration) time.Duration {
+	if l.TokensPerSecond == 0 {
+		return 0
+	}
+	return max(0, time.Duration(float64(tokens)/float64(l.TokensPerSecond)*float64(time.Second))-took)
+}
+
 // Progress is how far a run has come.
 type Progress struct {
 	Done    int `json:"done"`    // documents that have a vector in the target
@@ -67,8 +76,8 @@ type Progress struct {
 	// processor time of its encoding, linking and evaluation.
 	Worked float64 `json:"worked_s"`
 	CPU    float64 `json:"cpu_s"`
-	// ETA is the time that is left at the pace so far, in seconds; nil: not
-	// known.
+	// ETA is the time until the target has all documents, in seconds, at the pace
+	// under the present limits; nil: not known, or nothing is being filled.
 	ETA *float64 `json:"eta_s"`
 }
 
@@ -89,6 +98,7 @@ type Migration struct {
 	State      State           `json:"state"`
 	Before     State           `json:"before,omitempty"` // where a pause began
 	Reason     string          `json:"reason,omitempty"` // why it failed
+	Waiting    string          `json:"-"`                // what it stands still for at this moment; "": it does not
 	Verdict    compat.Verdict  `json:"verdict"`
 	Changes    []compat.Change `json:"changes"`
 	From       uint64          `json:"from"` // generation that served at the start
@@ -126,13 +136,15 @@ func (m *Migration) Apply(e Event, at time.Time) error {
 		m.Auto = false // people have decided otherwise
 	}
 	m.State = to
+	if to != Backfilling && to != CatchingUp {
+		m.Progress.ETA = nil
+	}
 	m.Steps = append(m.Steps, Step{At: at, State: to, Event: e})
 	if len(m.Steps) > maxSteps {
 		m.Steps = slices.Delete(m.Steps, maxSteps/2, maxSteps/2+1)
 	}
 	if to.Final() {
 		m.EndedAt = &at
-		m.Progress.ETA = nil
 	}
 	return nil
 }

@@ -10,29 +10,24 @@ import (
 const saved = 100 * time.Millisecond
 
 // Pace turns Limits.CPUs into rests: over any time longer than a piece of work,
-// no more processor time is used than the limit times that time. It is safe for
-// concurrent use.
+// no more processor time is used than the limit times that time. The limit may
+// change. The zero value is ready; it is safe for concurrent use.
 type Pace struct {
-	cpus float64 // 0: no limit
-
 	mu   sync.Mutex
-	paid time.Time // until when what was used is allowed
+	at   time.Time // of owed
+	owed float64   // processor time that was used and is not allowed yet, in seconds
 }
 
-// NewPace is the pace of limits.
-func NewPace(l Limits) *Pace { return &Pace{cpus: l.CPUs} }
-
 // Rest counts processor time that was used until now, and gives how long
-// whoever works has to rest; 0: not at all.
-func (p *Pace) Rest(now time.Time, used time.Duration) time.Duration {
-	if p.cpus <= 0 {
-		return 0
-	}
+// whoever works has to rest under a limit (0: none); 0: not at all.
+func (p *Pace) Rest(cpus float64, now time.Time, used time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if least := now.Add(-saved); p.paid.Before(least) {
-		p.paid = least
+	if cpus <= 0 {
+		p.at, p.owed = now, 0
+		return 0
 	}
-	p.paid = p.paid.Add(time.Duration(float64(used) / p.cpus))
-	return max(0, p.paid.Sub(now))
+	p.owed = max(p.owed-cpus*now.Sub(p.at).Seconds(), -cpus*saved.Seconds()) + used.Seconds()
+	p.at = now
+	return max(0, time.Duration(p.owed/cpus*float64(time.Second)))
 }

@@ -57,13 +57,15 @@ type Runner struct {
 	Backlog Backlog
 	Keeper  Keeper
 	Clock   Clock
-	Limits  Limits
+	// Limits are looked at before each batch and during a rest: they may change.
+	Limits func() Limits
 	// Changed is told of each change of the record; nil: nobody is.
 	Changed func(m Migration)
 
-	kept  time.Time
-	began time.Time // of this run
-	first int       // documents that the target had then
+	kept   time.Time
+	limits Limits    // of the present batch
+	began  time.Time // of the run under these limits
+	first  int       // documents that the target had then
 }
 
 // Fill works off the backlog until it holds nothing that can be done, from
@@ -71,11 +73,10 @@ type Runner struct {
 // context's error, and with the first error of the backlog or the keeper, the
 // record as it is then.
 func (r *Runner) Fill(ctx context.Context, m *Migration) error {
-	limits := r.Limits.withDefaults()
-	r.began = r.Clock.Now()
-	r.first, _ = r.Backlog.Coverage()
+	r.limits = r.Limits()
+	r.measure()
 	for {
-		walk, err := r.walk(ctx, m, limits)
+		walk, err := r.walk(ctx, m)
 		if err != nil {
 			return err
 		}
@@ -91,53 +92,71 @@ func (r *Runner) Fill(ctx context.Context, m *Migration) error {
 	}
 }
 
+// measure begins to measure the pace.
+func (r *Runner) measure() {
+	r.began = r.Clock.Now()
+	r.first, _ = r.Backlog.Coverage()
+}
+
 // walk goes once over the backlog.
-func (r *Runner) walk(ctx context.Context, m *Migration, limits Limits) (sum Done, err error) {
+func (r *Runner) walk(ctx context.Context, m *Migration) (sum Done, err error) {
 	m.Progress.Blocked, m.Progress.BlockedIDs = 0, nil
 	for {
 		if err := ctx.Err(); err != nil {
 			return sum, err
 		}
+		if limits := r.Limits(); limits != r.limits {
+			r.limits = limits
+			r.measure() // the pace so far says nothing of the one from here on
+		}
 		began := r.Clock.Now()
-		batch, err := r.Backlog.Next(ctx, limits.Batch)
+		batch, err := r.Backlog.Next(ctx, r.limits.withDefaults().Batch)
 		if err != nil {
 			return sum, fmt.Errorf("read what the target lacks: %w", err)
 		}
 		if batch == nil {
-			return sum, r.progress(ctx, m, Done{}, 0, true)
+			return sum, r.progress(ctx, m, Done{}, began, true)
 		}
 		done, err := batch.Do(ctx)
-		took := r.Clock.Now().Sub(began)
 		sum.Filled += done.Filled
-		if kept := r.progress(ctx, m, done, took, false); err == nil {
+		if kept := r.progress(ctx, m, done, began, false); err == nil {
 			err = kept
+		}
+		if err == nil {
+			err = Rest(ctx, r.Clock, r.Limits, done.Tokens, r.Clock.Now().Sub(began))
 		}
 		if err != nil {
 			return sum, err
 		}
-		if err := r.rest(ctx, limits, done.Tokens, took); err != nil {
-			return sum, err
+	}
+}
+
+// restSlice is the longest part of a rest: a bound that is raised meanwhile ends
+// it.
+const restSlice = time.Second
+
+// Rest waits as long as the bound of tokens asks for behind so many that took so
+// long. That of processor time is the backlog's to keep, by a Pace: it alone sees
+// when it is used.
+func Rest(ctx context.Context, clock Clock, limits func() Limits, tokens int, took time.Duration) error {
+	for {
+		left := limits().restOf(tokens, took)
+		if left == 0 {
+			return ctx.Err()
 		}
+		left = min(left, restSlice)
+		if err := clock.Sleep(ctx, left); err != nil {
+			return err
+		}
+		took += left
 	}
 }
 
-// rest waits as long as the bound of tokens asks for behind a batch. That of
-// processor time is the backlog's to keep, by a Pace: it alone sees when it is
-// used.
-func (r *Runner) rest(ctx context.Context, limits Limits, tokens int, took time.Duration) error {
-	rest := time.Duration(0)
-	if limits.TokensPerSecond > 0 {
-		rest = time.Duration(float64(tokens)/float64(limits.TokensPerSecond)*float64(time.Second)) - took
-	}
-	if rest <= 0 {
-		return ctx.Err()
-	}
-	return r.Clock.Sleep(ctx, rest)
-}
-
-// progress counts a batch in, and keeps the record now and then.
-func (r *Runner) progress(ctx context.Context, m *Migration, done Done, took time.Duration, keep bool) error {
-	p := &m.Progress
+// progress counts a batch in that began at a time, and keeps the record now and
+// then.
+func (r *Runner) progress(ctx context.Context, m *Migration, done Done, began time.Time, keep bool) error {
+	p, now := &m.Progress, r.Clock.Now()
+	took := now.Sub(began)
 	p.Done, p.Total = r.Backlog.Coverage()
 	p.Tokens += done.Tokens
 	p.Encoded += done.Encoded
@@ -149,11 +168,10 @@ func (r *Runner) progress(ctx context.Context, m *Migration, done Done, took tim
 			p.BlockedIDs = append(p.BlockedIDs, id)
 		}
 	}
-	p.ETA = r.eta(m)
+	p.ETA = r.eta(*p, r.limits.restOf(done.Tokens, took))
 	if r.Changed != nil {
 		r.Changed(m.Clone())
 	}
-	now := r.Clock.Now()
 	if !keep && now.Sub(r.kept) < keepEvery {
 		return nil
 	}
@@ -161,14 +179,15 @@ func (r *Runner) progress(ctx context.Context, m *Migration, done Done, took tim
 	return r.Keeper.Keep(ctx, m.Clone())
 }
 
-// eta is the time that is left at the pace of this run, rests among it.
-func (r *Runner) eta(m *Migration) *float64 {
-	p := m.Progress
+// eta is the time that is left at the pace under these limits, in seconds: the
+// rests are among it, and so is the one that comes now.
+func (r *Runner) eta(p Progress, rest time.Duration) *float64 {
 	if p.Done <= r.first {
 		return nil
 	}
+	took := r.Clock.Now().Sub(r.began) + rest
 	left := max(0, p.Total-p.Done-p.Blocked)
-	seconds := r.Clock.Now().Sub(r.began).Seconds() / float64(p.Done-r.first) * float64(left)
+	seconds := rest.Seconds() + took.Seconds()/float64(p.Done-r.first)*float64(left)
 	return &seconds
 }
 

@@ -9,20 +9,26 @@ import (
 	"github.com/vecino-db/vecino/api"
 )
 
-// liveMetrics give what migrations under way do with live queries.
-type liveMetrics struct {
+// migrationMetrics give how far migrations under way are, and what they do with
+// live queries.
+type migrationMetrics struct {
 	service *api.Service
 
+	state, waiting, documents, done                                    *prometheus.Desc
 	shadowShare, compared, dropped, unanswered, overlap, searchSeconds *prometheus.Desc
 	canaryShare, answered, failed, held, querySeconds                  *prometheus.Desc
 }
 
-func newLiveMetrics(service *api.Service) *liveMetrics {
+func newMigrationMetrics(service *api.Service) *migrationMetrics {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("vecino_"+name, help, append([]string{"collection", "migration"}, labels...), nil)
 	}
-	return &liveMetrics{
+	return &migrationMetrics{
 		service:       service,
+		state:         describe("migration_state", "1: the state that a migration is in.", "state"),
+		waiting:       describe("migration_waiting", "1: it stands still, for its turn or for an encoder."),
+		documents:     describe("migration_documents", "Documents that there are."),
+		done:          describe("migration_documents_done", "Documents that have a vector in the target."),
 		shadowShare:   describe("shadow_share", "Share of the live queries that are compared in both generations."),
 		compared:      describe("shadow_queries_total", "Live queries that were compared in both generations."),
 		dropped:       describe("shadow_dropped_total", "Live queries that were not compared because the comparison was behind."),
@@ -39,18 +45,26 @@ func newLiveMetrics(service *api.Service) *liveMetrics {
 
 // Describe implements prometheus.Collector: migrations come while the server
 // runs.
-func (m *liveMetrics) Describe(chan<- *prometheus.Desc) {}
+func (m *migrationMetrics) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
-func (m *liveMetrics) Collect(to chan<- prometheus.Metric) {
-	for _, one := range m.service.LiveMigrations() {
-		shadow, canary, err := api.LiveOf(one)
-		if err != nil {
-			continue
-		}
+func (m *migrationMetrics) Collect(to chan<- prometheus.Metric) {
+	for _, one := range m.service.MigrationsUnderWay() {
 		labels := []string{one.Collection, strconv.FormatUint(one.ID, 10)}
 		send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64) {
 			to <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
+		}
+		waiting := 0.0
+		if one.Waiting != "" {
+			waiting = 1
+		}
+		to <- prometheus.MustNewConstMetric(m.state, prometheus.GaugeValue, 1, append(slices.Clone(labels), string(one.State))...)
+		send(m.waiting, prometheus.GaugeValue, waiting)
+		send(m.documents, prometheus.GaugeValue, float64(one.Progress.Total))
+		send(m.done, prometheus.GaugeValue, float64(one.Progress.Done))
+		shadow, canary, err := api.LiveOf(one)
+		if err != nil {
+			continue
 		}
 		times := func(desc *prometheus.Desc, generation string, t api.Timing) {
 			if t.P50 != nil && t.P99 != nil {
