@@ -31,6 +31,14 @@ func (s *served) release() {
 	}
 }
 
+// alone reports whether nothing else needs the encoder than who asks and holds
+// it.
+func (s *served) alone() bool {
+	s.hold.registry.mu.Lock()
+	defer s.hold.registry.mu.Unlock()
+	return s.hold.n == 1
+}
+
 // takeLocked hands out the encoder of a slot, whose turn to go comes last then.
 func (e *Encoders) takeLocked(slot *openEncoder) *served {
 	e.taken++

@@ -27,6 +27,7 @@ type served struct {
 	guard         embed.Encoder   // what the cache stands before, where that is a guard; nil: the queue
 	endpoint      *remote.Encoder // nil: the model is local
 	matryoshka    []int           // of an endpoint, as configured
+	weights       int64           // bytes of memory, about; 0: none, or not known
 	hold          *hold
 }
 
@@ -42,6 +43,9 @@ func (e *Encoders) serve(model string, encoder embed.Encoder) (*served, error) {
 		return nil, errors.Join(err, encoder.Close())
 	}
 	s := &served{Encoder: queue, model: model, queue: queue}
+	if large, ok := unwrap(encoder).(interface{ Bytes() int64 }); ok {
+		s.weights = large.Bytes()
+	}
 	if transformer && e.options.Cache != nil {
 		if s.Encoder, err = embed.Cached(queue, e.options.Cache); err != nil {
 			return nil, errors.Join(err, queue.Close())
@@ -49,6 +53,10 @@ func (e *Encoders) serve(model string, encoder embed.Encoder) (*served, error) {
 	}
 	return s, nil
 }
+
+// cached reports whether a cache, where there is one, keeps what the encoder
+// makes of texts.
+func (s *served) cached() bool { return s.endpoint != nil || s.Encoder != embed.Encoder(s.queue) }
 
 // unwrap is the encoder below a pulledEncoder.
 func unwrap(encoder embed.Encoder) embed.Encoder {

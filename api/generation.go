@@ -62,6 +62,13 @@ func (s *Service) newGeneration(number uint64, m compat.Manifest, encoder *serve
 	return g, nil
 }
 
+// cached reports whether a cache, where there is one, keeps what is made of the
+// texts.
+func (g *generation) cached() bool {
+	encoder := g.encoding.Load().encoder
+	return g.endpoint != nil || encoder != nil && encoder.cached()
+}
+
 // refused reports whether the model that was found under the generation's name is
 // another than the one that made its vectors, by its space or by the probes.
 func (g *generation) refused() bool {

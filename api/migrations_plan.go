@@ -24,14 +24,18 @@ type Estimate struct {
 	TokensPerSecond float64 `json:"tokens_per_second"` // measured on a sample; 0: no text is encoded
 	// Seconds until the target has all documents, as measured on a sample beside
 	// what else goes on, and between what its quartiles say; then it is evaluated.
-	Seconds           float64  `json:"seconds"`
-	SecondsLow        float64  `json:"seconds_low"`
-	SecondsHigh       float64  `json:"seconds_high"`
-	EvaluationSeconds float64  `json:"evaluation_seconds"`
-	DiskBytes         int64    `json:"disk_bytes"` // beside what there is, until the commit
-	FreeBytes         int64    `json:"free_bytes"`
-	MemoryBytes       int64    `json:"memory_bytes"` // beside what there is, until the commit
-	Price             *float64 `json:"price"`        // by the price of a million tokens; null: none was given
+	Seconds           float64 `json:"seconds"`
+	SecondsLow        float64 `json:"seconds_low"`
+	SecondsHigh       float64 `json:"seconds_high"`
+	EvaluationSeconds float64 `json:"evaluation_seconds"`
+	// DiskBytes and MemoryBytes come to what there is, until the commit: vectors,
+	// graph and what the embedding cache will take; graph and the weights of an
+	// encoder that no collection has. FreeBytes is the room of the disk beside
+	// what other migrations will still take.
+	DiskBytes   int64    `json:"disk_bytes"`
+	FreeBytes   int64    `json:"free_bytes"`
+	MemoryBytes int64    `json:"memory_bytes"`
+	Price       *float64 `json:"price"` // by the price of a million tokens; null: none was given
 }
 
 // Estimate counts and measures what a migration to a wish would take, and
@@ -49,27 +53,31 @@ func (s *Service) Estimate(ctx context.Context, c *Collection, w Wish, price flo
 	verdict := compat.Worst(compat.Diff(c.Manifest(), want))
 	want.Evidence = compat.Evidence{} // of the manifest there is
 	e := Estimate{Documents: n, Exact: true}
-	if e.FreeBytes, err = s.store.FreeBytes(); err != nil {
-		e.FreeBytes = 0 // a file system that can't say
+	free, cache, err := s.room()
+	if err == nil { // a file system that can't say has 0
+		e.FreeBytes = free
 	}
 	if verdict.Opens() || verdict == compat.VerdictRefuse {
 		return e, nil
 	}
 	e.DiskBytes = diskNeed(want, n)
-	e.MemoryBytes = int64(n) * graphBytes(want)
 	ctx = embed.WithPriority(ctx, embed.PriorityMigration)
 	r := rehearsal{c: c, effort: newEffort(s.traffic, unlimited), want: want}
 	counted := counted{estimate: &e, draw: newDraw(n, rehearsedOf(want, false))}
+	encoder, problem := s.encoderOf(ctx, want)
+	defer encoder.release()
+	e.MemoryBytes = memoryNeed(want, encoder, n)
 	if verdict == compat.VerdictReembed {
-		encoder, problem := s.encoderOf(ctx, want)
 		if encoder == nil {
 			return e, problem
 		}
-		defer encoder.release()
 		r.encoder = encoder
 		counted.draw.most = rehearsedOf(want, encoder.endpoint != nil)
 		if err := s.countTokens(ctx, c, encoder, &counted); err != nil {
 			return e, err
+		}
+		if encoder.cached() {
+			e.DiskBytes += min(cache, cacheNeed(want, n-e.Cached))
 		}
 	} else {
 		if err := c.each(ctx, func(d store.Stored) { counted.draw.add(d.ID) }); err != nil {
@@ -138,7 +146,7 @@ func (s *Service) countTokens(ctx context.Context, c *Collection, encoder *serve
 		return err
 	}
 	e := all.estimate
-	cached := s.cache != nil && encoder.endpoint == nil && encoder.Encoder != embed.Encoder(encoder.queue)
+	cached := s.cache != nil && encoder.endpoint == nil && encoder.cached()
 	e.Exact = encoder.endpoint == nil
 	limit := encoder.Space().MaxTokens
 	var texts []string

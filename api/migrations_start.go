@@ -191,13 +191,6 @@ func sameDocuments(stored, fresh []compat.Probe) error {
 // begin makes the target generation and starts to fill it.
 func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest) (_ migrate.Migration, err error) {
 	c := m.c
-	need := diskNeed(want, m.record.Progress.Total)
-	if free, err := s.store.FreeBytes(); err == nil && free < need {
-		return migrate.Migration{}, &Error{
-			Kind: KindFull, Code: "disk_full", Detail: fmt.Sprintf("the migration needs about %d MiB of disk beside what there is, and %d MiB are free", need>>20, free>>20),
-			Remedy: "free space, or migrate to fewer dimensions or a smaller encoding", Err: store.ErrDiskFull,
-		}
-	}
 	encoder, problem, err := s.proved(ctx, c.Manifest(), &want, m.record.Verdict)
 	if err != nil {
 		return migrate.Migration{}, err
@@ -208,6 +201,9 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 			encoder.release()
 		}
 	}()
+	if err = s.hasRoom(want, m.record.Verdict, encoder, m.record.Progress.Total); err != nil {
+		return migrate.Migration{}, err
+	}
 	want.Provenance.Program, want.Provenance.CreatedAt = s.program, time.Now().UTC().Truncate(time.Second)
 	want = want.WithDefaults()
 	serving := c.serving()
@@ -277,26 +273,4 @@ func cardOf(encoder *served) string {
 		card = card[:len(card)-1]
 	}
 	return strings.ToValidUTF8(card, "")
-}
-
-// diskNeed is what the second generation takes on the disk: its vectors, and
-// its graph in two checkpoints, of which one may be half written.
-func diskNeed(m compat.Manifest, documents int) int64 {
-	return int64(documents) * (vectorBytes(m) + 2*graphBytes(m))
-}
-
-// vectorBytes is a stored vector with its key.
-func vectorBytes(m compat.Manifest) int64 { return int64(4*m.Space.Dimension) + 24 }
-
-// graphBytes is what an engine holds of one vector.
-func graphBytes(m compat.Manifest) int64 {
-	links := int64(4 * (2*m.Index.M + m.Index.M/8 + 4))
-	dim := int64(m.Space.Dimension)
-	switch m.Index.Encoding {
-	case compat.EncodingInt8:
-		return 2*dim + 32 + links
-	case compat.EncodingLVQ4x8:
-		return dim*3/2 + 32 + links
-	}
-	return 4*dim + links
 }

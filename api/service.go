@@ -50,6 +50,7 @@ func (o Options) Validate() error {
 // Service is the service. It is safe for concurrent use.
 type Service struct {
 	store    *store.Store
+	free     func() (int64, error) // bytes of the disk that writes may take
 	encoders *Encoders
 	program  string
 	logger   *slog.Logger
@@ -85,7 +86,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, program: o.Program, logger: o.Logger, started: time.Now(), traffic: &embed.Traffic{}, probeEvery: o.ProbeEvery, forget: o.ForgetQueries, training: make(chan struct{}, 1), rehearsing: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
+	s := &Service{store: o.Store, free: o.Store.FreeBytes, program: o.Program, logger: o.Logger, started: time.Now(), traffic: &embed.Traffic{}, probeEvery: o.ProbeEvery, forget: o.ForgetQueries, training: make(chan struct{}, 1), rehearsing: make(chan struct{}, 1), collections: map[string]*Collection{}, damaged: map[string]error{}}
 	if s.probeEvery == 0 {
 		s.probeEvery = defaultProbeEvery
 	}

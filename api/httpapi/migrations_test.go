@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vecino-db/vecino/api"
+	"github.com/vecino-db/vecino/store"
 )
 
 // notes puts n points of text into a collection.
@@ -147,5 +150,22 @@ func TestMigrationWaits(t *testing.T) {
 	s.reaches(b, "ready")
 	if waits() != nil {
 		t.Errorf("ready, and it waits %v", waits())
+	}
+}
+
+// TestMigrationWithoutRoom: a disk that is full refuses a migration.
+func TestMigrationWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	s.fill("c")
+	s.stop()
+	opened, err := store.Open(t.Context(), store.Options{Dir: dir, MinFreeBytes: 1 << 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = startWith(t, dir, api.Options{Store: opened})
+	r := s.must(507, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:hash","dimensions":128}}`)
+	if r.at(t, "code") != "disk_full" {
+		t.Errorf("refused: %s", r.body)
 	}
 }

@@ -61,6 +61,16 @@ func (e *Encoder) Architecture() string { return e.architecture }
 // Parameters is the number of weights, those of dense modules left out.
 func (e *Encoder) Parameters() int64 { return e.network.parameters }
 
+// Bytes is about the memory that the weights take: the files as they were read,
+// and what was packed or converted of them.
+func (e *Encoder) Bytes() int64 {
+	n := e.file.Size() + e.network.packed
+	if e.file.Size() < 4*e.network.parameters {
+		n += 4 * int64(len(e.network.word)) // of narrower floats
+	}
+	return n
+}
+
 // Close implements embed.Encoder.
 func (e *Encoder) Close() error { return e.file.Close() }
 

@@ -17,6 +17,7 @@ type network struct {
 	design
 	portion    int // tokens that go through at once; see portionOf
 	parameters int64
+	packed     int64     // bytes of the weights of linear layers
 	word       []float32 // [Vocab, Hidden]
 	// place is added to every token: the row of its position, with the
 	// embedding of token type 0 in it. Without learned positions it is one row,
@@ -77,6 +78,7 @@ type loader struct {
 	prefix     string
 	precision  compat.Precision
 	parameters int64
+	packed     int64 // bytes
 }
 
 // newNetwork loads a design's tensors under the names of its family.
@@ -100,7 +102,7 @@ func newNetwork(dir string, file *weights.File, f family, d design, precision co
 	if next := fmt.Sprintf(f.tensors.layer, d.Layers) + f.tensors.out + ".weight"; file.Has(l.prefix + next) {
 		return nil, wrong(dir, "config.json says %d layers, but the weights have more", d.Layers)
 	}
-	n.parameters = l.parameters
+	n.parameters, n.packed = l.parameters, l.packed
 	return n, nil
 }
 
@@ -239,8 +241,10 @@ func (l *loader) raw(name string, out, in int, bias bool) (w, b []float32, err e
 
 func (l *loader) pack(w, bias []float32, out, in int) linear {
 	if l.precision == compat.PrecisionInt8 {
+		l.packed += int64(len(w))
 		return linear{bytes: gemm.PackInt8T(w, out, in, in), bias: bias}
 	}
+	l.packed += 4 * int64(len(w))
 	return linear{floats: gemm.PackBT(w, out, in, in), bias: bias}
 }
 

@@ -105,6 +105,15 @@ func (e *Encoder) Info() embed.Info { return e.info }
 // Semantic is the semantic half.
 func (e *Encoder) Semantic() embed.Encoder { return e.semantic }
 
+// Bytes is about the memory that the weights of the semantic half take; 0: it
+// does not say.
+func (e *Encoder) Bytes() int64 {
+	if half, ok := e.semantic.(interface{ Bytes() int64 }); ok {
+		return half.Bytes()
+	}
+	return 0
+}
+
 // Close closes both encoders.
 func (e *Encoder) Close() error { return errors.Join(e.lexical.Close(), e.semantic.Close()) }
 

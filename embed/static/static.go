@@ -318,6 +318,16 @@ func (e *Encoder) CountTokens(role embed.Role, texts []string) []int {
 	return counts
 }
 
+// Bytes is about the memory that the weights take: the files as they were read,
+// and what was converted of them.
+func (e *Encoder) Bytes() int64 {
+	n, rows := e.file.Size(), 4*int64(len(e.table.rows))
+	if n < rows {
+		n += rows
+	}
+	return n
+}
+
 // Close implements embed.Encoder. Encoders of With stay usable.
 func (e *Encoder) Close() error {
 	if e.shared {
