@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vecino-db/vecino/api/report"
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/embed"
@@ -329,6 +330,13 @@ func TestBridgeOfHashes(t *testing.T) {
 		m = await(t, s, c, m.ID, migrate.Ready)
 		b := bridgeOf(t, m)
 		t.Logf("seed %d: %+v", seed, b)
+		var r report.Report
+		if err := json.Unmarshal(m.Evaluation, &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Bridge == nil || r.Bridge.Recall != b.Check.Recall || r.Bridge.Wanted != b.Least || r.Bridge.Refused != (b.State == BridgeRefused) {
+			t.Errorf("the report has the bridge %+v", r.Bridge)
+		}
 		return m, b
 	}
 	m, b := run(Wish{Embedding: &EmbeddingWish{Model: "local:two"}})

@@ -115,6 +115,9 @@ func (e *evaluation) run(ctx context.Context) (report.Report, error) {
 		Old: report.GenerationOf(int(e.record.From), n, e.old.manifest), New: report.GenerationOf(int(e.record.To), n, e.anew.manifest),
 		Verdict: e.record.Verdict, Changes: e.record.Changes, Reasons: map[string]string{},
 	}
+	if err := e.bridge(); err != nil {
+		return report.Report{}, err
+	}
 	for _, gate := range []func(context.Context) error{e.coverage, e.probes, e.vectors, e.recall, e.compare} {
 		if err := gate(ctx); err != nil {
 			return report.Report{}, err
@@ -230,6 +233,22 @@ func (e *evaluation) recall(ctx context.Context) error {
 		return nil
 	}
 	return e.c.stored.SetEvidenceOf(ctx, e.record.To, func(have *compat.Evidence) { *have = m.Evidence })
+}
+
+// bridge takes over what was measured when the bridge was fitted.
+func (e *evaluation) bridge() error {
+	r, err := readBridge(e.record)
+	switch {
+	case err != nil:
+		return err
+	case r == nil:
+		e.report.Reasons["bridge"] = "none was asked for"
+	case r.Check == nil:
+		e.report.Reasons["bridge"] = r.Reason
+	default:
+		e.report.Bridge = &report.Bridge{Check: *r.Check, Wanted: r.Least, Refused: r.State == BridgeRefused}
+	}
+	return nil
 }
 
 // compare runs queries in both generations.

@@ -38,7 +38,6 @@ func (r Report) markdown(plots []plot) string {
 		{"recall", w.recall},
 		{"latency", w.latency},
 		{"judgement", w.judgement},
-		{"leakage", w.leakage},
 		{"agreement", w.agreement},
 		{"thresholds", w.thresholds},
 		{"bridge", w.bridge},
@@ -207,10 +206,6 @@ func (w *writer) judgement(r Report) {
 	}
 }
 
-func (w *writer) leakage(r Report) {
-	w.line("%s.", plain(r.Leakage.String()))
-}
-
 func (w *writer) agreement(r Report) {
 	a := r.Agreement
 	tau := "none: no query shares two hits"
@@ -285,7 +280,11 @@ func (w *writer) thresholds(r Report) {
 
 func (w *writer) bridge(r Report) {
 	b := r.Bridge
-	w.line("Until the cut-over, queries of the new encoder are carried into the serving space: recall@%d %.3f on %d held-out pairs among %d points, fitted on %d.", b.K, b.Recall, b.HeldOut, b.Pool, b.Pairs)
+	what := "Until the cut-over, queries of the new encoder are carried into the serving space"
+	if b.Refused {
+		what = "Refused: until the cut-over no text is answered"
+	}
+	w.line("%s: recall@%d %.3f on %d held-out pairs among %d points, fitted on %d; at least %.2f was wanted.", what, b.K, b.Recall, b.HeldOut, b.Pool, b.Pairs, b.Wanted)
 	for _, t := range b.Tried {
 		w.line("- %s: %.3f", plain(string(t.Method)), t.Recall)
 	}

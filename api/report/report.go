@@ -7,7 +7,6 @@ import (
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed/bridge"
-	"github.com/vecino-db/vecino/embed/evaluate"
 	"github.com/vecino-db/vecino/embed/evaluate/compare"
 )
 
@@ -29,11 +28,10 @@ type Report struct {
 	Recall     *Recall               `json:"recall"`     // of the new index in its own space
 	Latency    *Latency              `json:"latency"`    // of queries in both generations
 	Judgement  *compare.Judgement    `json:"judgement"`  // by judged queries
-	Leakage    *evaluate.LeakReport  `json:"leakage"`    // of the judged queries in training texts
 	Agreement  *compare.Agreement    `json:"agreement"`  // without judgements
 	Thresholds *compare.ThresholdMap `json:"thresholds"` // old score to new score
 	Kept       *compare.Kept         `json:"kept"`       // how well such a map keeps the share of hits
-	Bridge     *bridge.Check         `json:"bridge"`     // for queries while the old encoder is lost
+	Bridge     *Bridge               `json:"bridge"`     // for queries while the old encoder is lost
 
 	// Sample says which queries were compared: "judged queries", "sampled
 	// documents", "live queries".
@@ -91,6 +89,14 @@ type Latency struct {
 	NewP99  float64 `json:"new_p99_ms"`
 }
 
+// Bridge is what the held-out pairs of a bridge have shown.
+type Bridge struct {
+	bridge.Check
+	Wanted float64 `json:"recall_wanted"` // below it there is no bridge
+	// Refused: there was none.
+	Refused bool `json:"refused"`
+}
+
 // Passed reports whether every gate that decides has passed. Without gates it
 // is false: nothing was shown.
 func (r Report) Passed() bool {
@@ -118,7 +124,6 @@ func (r Report) parts() []part {
 		{"recall", "Recall of the new index in its own space", r.Recall == nil},
 		{"latency", "Latency", r.Latency == nil},
 		{"judgement", "Quality by judged queries", r.Judgement == nil},
-		{"leakage", "Judged queries and documents among training texts", r.Leakage == nil},
 		{"agreement", "Agreement of the two generations", r.Agreement == nil},
 		{"thresholds", "Score thresholds", r.Thresholds == nil},
 		{"kept", "How well thresholds keep the share of hits", r.Kept == nil},

@@ -85,9 +85,11 @@ func whole(t testing.TB) Report {
 		},
 		Recall:    &Recall{K: 10, Ef: 64, Queries: 200, New: 0.993, Old: &recall},
 		Latency:   &Latency{Queries: 200, OldP50: 0.41, OldP99: 1.2, NewP50: 0.66, NewP99: 2.88},
-		Judgement: &judgement, Leakage: &evaluate.LeakReport{TrainingTexts: 3000, Documents: 1400, Queries: 20},
-		Agreement: &agreement, Thresholds: thresholds, Kept: &kept,
-		Bridge: &bridge.Check{Recall: 0.863, K: 10, HeldOut: 300, Pool: 6000, Pairs: 5400, Tried: []bridge.Tried{{Method: bridge.Orthogonal, Recall: 0.812}, {Method: bridge.Linear, Recall: 0.856}}},
+		Judgement: &judgement, Agreement: &agreement, Thresholds: thresholds, Kept: &kept,
+		Bridge: &Bridge{
+			Check:  bridge.Check{Recall: 0.863, K: 10, HeldOut: 300, Pool: 6000, Pairs: 5400, Tried: []bridge.Tried{{Method: bridge.Orthogonal, Recall: 0.812}, {Method: bridge.Linear, Recall: 0.856}}},
+			Wanted: 0.7,
+		},
 		Sample: "judged queries",
 	}
 }
@@ -161,7 +163,7 @@ func TestParts(t *testing.T) {
 	if absent := all.Absent(); len(absent) != 0 || strings.Contains(all.Markdown(), "Not measured") {
 		t.Errorf("of a whole report %+v are absent", absent)
 	}
-	if absent := few.Absent(); len(absent) != 8 || absent[2] != (Absence{"judgement", "no judged queries were given"}) {
+	if absent := few.Absent(); len(absent) != 7 || absent[2] != (Absence{"judgement", "no judged queries were given"}) {
 		t.Errorf("absent: %+v", absent)
 	}
 	text := few.Markdown()
@@ -190,6 +192,18 @@ func TestParts(t *testing.T) {
 	}
 	if want := len(Report{}.Absent()); nulls != want {
 		t.Errorf("%d parts of the JSON are null, and %d are said to be absent", nulls, want)
+	}
+}
+
+// TestRefusedBridge: the report does not say that one serves which was refused.
+func TestRefusedBridge(t *testing.T) {
+	r := whole(t)
+	if text := r.Markdown(); !strings.Contains(text, "are carried into the serving space: recall@10 0.863") || strings.Contains(text, "Refused") {
+		t.Errorf("one that serves: %s", text)
+	}
+	r.Bridge.Refused = true
+	if text := r.Markdown(); strings.Contains(text, "are carried into") || !strings.Contains(text, "Refused: until the cut-over no text is answered: recall@10 0.863") {
+		t.Errorf("one that was refused: %s", text)
 	}
 }
 
