@@ -139,6 +139,7 @@ func (s *Service) Create(ctx context.Context, name string, w Wish) (c *Collectio
 		if m.Evidence.Probes, err = s.probesFor(ctx, encoder); err != nil {
 			return nil, err
 		}
+		m.Evidence.ModelCard = cardOf(encoder)
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -178,7 +179,7 @@ func (s *Service) exists(ctx context.Context, have *Collection, w Wish) error {
 	if err != nil {
 		return err
 	}
-	mismatch := compat.NewMismatch(have.Name(), have.Manifest(), want, compat.Facts{})
+	mismatch := compat.NewMismatch(have.Name(), have.Manifest(), want, compat.Facts{Asked: w.asked()})
 	if mismatch.Plan.Verdict > compat.VerdictSame {
 		e := alreadyExists(have.Name(), mismatch)
 		e.Detail = mismatch.Summary()
@@ -267,6 +268,7 @@ func (s *Service) Diff(ctx context.Context, c *Collection, w Wish) (*compat.Mism
 	if err != nil {
 		return nil, err
 	}
+	facts.Asked = w.asked()
 	return compat.NewMismatch(c.Name(), c.Manifest(), want, facts), nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/embed"
@@ -28,10 +30,17 @@ type Remote struct {
 
 	QueryPrompt, DocumentPrompt string
 
+	// Licence, Description and Source are what its model card says of the model;
+	// "": not known. The endpoint says none of it.
+	Licence, Description, Source string
+
 	AllowLoopback, AllowPrivate bool // where the URL's host may lead
 	Concurrency                 int  // requests at a time; 0: 4
 	Timeout                     time.Duration
 }
+
+// maxCardText bounds each of what is said of a remote model, in bytes.
+const maxCardText = 4 << 10
 
 // label is the name by which the API calls it.
 func (r Remote) label() string { return string(r.Kind) + ":" + r.Name }
@@ -47,6 +56,11 @@ func (r Remote) Validate() error {
 	for _, d := range r.Matryoshka {
 		if d < 1 || d > compat.MaxDimension {
 			return fmt.Errorf("remote model %s: it can't be shortened to %d dimensions: allowed is 1..%d", r.label(), d, compat.MaxDimension)
+		}
+	}
+	for name, text := range map[string]string{"licence": r.Licence, "description": r.Description, "source": r.Source} {
+		if len(text) > maxCardText || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return fmt.Errorf("remote model %s: its %s can't be used: give one line of at most %d bytes", r.label(), name, maxCardText)
 		}
 	}
 	if err := r.options(EncoderOptions{Dimensions: r.Dimensions}).Validate(); err != nil {
@@ -163,7 +177,19 @@ func (e *Encoders) loadRemote(ctx context.Context, model string, r Remote, o Enc
 	if err != nil {
 		return nil, errors.Join(err, encoder.Close())
 	}
-	return &served{Encoder: scheduler, model: model, queue: scheduler, endpoint: encoder, matryoshka: r.Matryoshka}, nil
+	return &served{Encoder: scheduler, model: model, queue: scheduler, endpoint: encoder, remote: r}, nil
+}
+
+// info adds what was configured of the model to what is known without it.
+func (r Remote) info(known embed.Info) embed.Info {
+	known.Matryoshka, known.Licence = r.Matryoshka, r.Licence
+	if r.Description != "" {
+		known.Description = r.Description + " " + known.Description
+	}
+	if r.Source != "" {
+		known.Source = r.Source
+	}
+	return known
 }
 
 // describeRemote says what is known without asking the endpoint.
@@ -171,10 +197,10 @@ func (e *Encoders) describeRemote(name string, r Remote) Model {
 	e.mu.Lock()
 	dimension := max(r.Dimensions, e.dims[name])
 	e.mu.Unlock()
-	m := Model{Name: name, Info: embed.Info{
-		Model: name, Kind: "remote (" + string(r.Kind) + ")", Matryoshka: r.Matryoshka,
+	m := Model{Name: name, Info: r.info(embed.Info{
+		Model: name, Kind: "remote (" + string(r.Kind) + ")",
 		Description: "Sends every text to another server, which runs " + r.Model + ".",
-	}}
+	})}
 	if dimension != 0 {
 		m.Space = remote.Space(r.Kind, r.Model, dimension, r.QueryPrompt, r.DocumentPrompt)
 	}

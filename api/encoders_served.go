@@ -26,7 +26,7 @@ type served struct {
 	queue         *embed.Scheduler
 	guard         embed.Encoder   // what the cache stands before, where that is a guard; nil: the queue
 	endpoint      *remote.Encoder // nil: the model is local
-	matryoshka    []int           // of an endpoint, as configured
+	remote        Remote          // of an endpoint: as configured
 	weights       int64           // bytes of memory, about; 0: none, or not known
 	hold          *hold
 }
@@ -71,7 +71,7 @@ func (s *served) Info() embed.Info {
 	info := s.Encoder.Info()
 	info.Model = s.model
 	if s.endpoint != nil {
-		info.Matryoshka = s.matryoshka
+		info = s.remote.info(info)
 	}
 	return info
 }

@@ -427,13 +427,8 @@ func (m *migration) take(ctx context.Context, e migrate.Event, o StepOptions) er
 	}
 	switch e {
 	case migrate.EventCutOver:
-		if o.RequireCard {
-			if to := m.c.now().of(record.To); to != nil && to.manifest.Evidence.ModelCard == "" {
-				return &Error{
-					Kind: KindConflict, Code: "no_model_card", Detail: fmt.Sprintf("generation %d of %q carries no model card", record.To, m.c.Name()),
-					Remedy: "put a README.md with summary and licence beside the model's files and migrate again, or cut over without require_card",
-				}
-			}
+		if to := m.c.now().of(record.To); o.RequireCard && to != nil && m.targetCard() == "" {
+			return m.noCard(to)
 		}
 		if err := m.switchTo(ctx, record.To, record); err != nil {
 			return m.incomplete(ctx, record.To, err)
@@ -549,11 +544,12 @@ func readJudged(wish json.RawMessage) ([]evaluate.Judged, error) {
 	return w.Judged, err
 }
 
-// GenerationHistory is one generation that a collection has or had, and the
-// migration that led to it.
+// GenerationHistory is one generation that a collection has or had, the
+// migration that led to it, and those that changed its manifest in place.
 type GenerationHistory struct {
 	store.GenerationInfo
-	Migration *migrate.Migration // nil: it was the first
+	Migration *migrate.Migration  // nil: it was the first
+	Changes   []migrate.Migration // the oldest first
 }
 
 // History is every generation of a collection, the oldest first.
@@ -569,9 +565,13 @@ func (s *Service) History(ctx context.Context, c *Collection) ([]GenerationHisto
 	history := make([]GenerationHistory, len(generations))
 	for i, g := range generations {
 		history[i].GenerationInfo = g
-		for j := range list {
-			if list[j].To == g.Number {
-				history[i].Migration = &list[j]
+		for j := range slices.Backward(list) {
+			switch m := &list[j]; {
+			case m.To != g.Number:
+			case m.InPlace():
+				history[i].Changes = append(history[i].Changes, *m)
+			default:
+				history[i].Migration = m
 			}
 		}
 	}

@@ -118,7 +118,7 @@ func (e *evaluation) run(ctx context.Context) (report.Report, error) {
 	if err := e.bridge(); err != nil {
 		return report.Report{}, err
 	}
-	for _, gate := range []func(context.Context) error{e.coverage, e.probes, e.vectors, e.recall, e.compare} {
+	for _, gate := range []func(context.Context) error{e.coverage, e.probes, e.vectors, e.recall, e.card, e.compare} {
 		if err := gate(ctx); err != nil {
 			return report.Report{}, err
 		}
@@ -227,12 +227,10 @@ func (e *evaluation) recall(ctx context.Context) error {
 	// What the interval allows passes, and so does a collection so small that
 	// nothing can be said of it.
 	e.gate("recall", anew.High >= gateRecall || anew.Queries < recallLeast, fmt.Sprintf("recall@%d %.3f (%.3f to %.3f) over %d queries", anew.K, anew.Recall, anew.Low, anew.High, anew.Queries), fmt.Sprintf("%.2f within the interval", gateRecall))
-	m := e.anew.manifest
-	m.Evidence.Recall = &anew.MeasuredRecall
 	if anew.Queries == 0 {
 		return nil
 	}
-	return e.c.stored.SetEvidenceOf(ctx, e.record.To, func(have *compat.Evidence) { *have = m.Evidence })
+	return e.c.stored.SetEvidenceOf(ctx, e.record.To, func(have *compat.Evidence) { have.Recall = &anew.MeasuredRecall })
 }
 
 // bridge takes over what was measured when the bridge was fitted.

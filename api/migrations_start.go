@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/vecino-db/vecino/compat"
@@ -17,13 +16,16 @@ import (
 // MigrationWish asks for a migration: what a collection should be, and how it
 // gets there.
 type MigrationWish struct {
-	Wish   Wish
-	Auto   bool // cut over when the gates have passed
-	Limits migrate.Limits
-	Judged []evaluate.Judged // judged queries for the evaluation; nil: none
-	Shadow float64           // share of the queries by text that are compared in both generations when these are complete, 0 to 1
-	Canary float64           // share of them that the target answers when it is ready, 0 to 1; not with Auto
-	Bridge *BridgeWish       // nil: texts wait for the cut-over where the encoder can't be run
+	Wish Wish
+	Auto bool // cut over when the gates have passed
+	// RequireCard makes a model card of the target one of the gates. What needs
+	// no new generation has none.
+	RequireCard bool
+	Limits      migrate.Limits
+	Judged      []evaluate.Judged // judged queries for the evaluation; nil: none
+	Shadow      float64           // share of the queries by text that are compared in both generations when these are complete, 0 to 1
+	Canary      float64           // share of them that the target answers when it is ready, 0 to 1; not with Auto
+	Bridge      *BridgeWish       // nil: texts wait for the cut-over where the encoder can't be run
 }
 
 // Migrate starts a migration and gives its record. What needs no new
@@ -63,6 +65,7 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 		}
 	}
 	have := c.Manifest()
+	facts.Asked = w.Wish.asked()
 	mismatch := compat.NewMismatch(c.Name(), have, want, facts)
 	if mismatch.Plan.Verdict == compat.VerdictRefuse {
 		return migrate.Migration{}, mismatch
@@ -79,7 +82,7 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 	m := s.migrations.migration(c, w.Judged)
 	m.record = migrate.Migration{
 		ID: 1, Collection: c.Name(), State: migrate.Planned, Verdict: mismatch.Plan.Verdict, Changes: mismatch.Changes,
-		From: c.stored.Generation(), Auto: w.Auto, Limits: w.Limits, StartedAt: time.Now().UTC(),
+		From: c.stored.Generation(), Auto: w.Auto, RequireCard: w.RequireCard, Limits: w.Limits, StartedAt: time.Now().UTC(),
 	}
 	m.record.Progress.Total = facts.Documents
 	if len(earlier) > 0 {
@@ -254,23 +257,4 @@ func (c *Collection) nextGeneration(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	return list[len(list)-1].Number + 1, nil
-}
-
-// cardOf is what a generation carries of its model's card.
-func cardOf(encoder *served) string {
-	info := encoder.Info()
-	if encoder.model != ModelHash && info.Licence == "" {
-		return "" // there is no card, or one that does not say what one may do
-	}
-	var parts []string
-	for _, part := range []struct{ name, value string }{{"", info.Description}, {"licence: ", info.Licence}, {"source: ", info.Source}} {
-		if part.value != "" {
-			parts = append(parts, part.name+part.value)
-		}
-	}
-	card := strings.Join(parts, "\n")
-	for len(card) > compat.MaxCardBytes {
-		card = card[:len(card)-1]
-	}
-	return strings.ToValidUTF8(card, "")
 }

@@ -79,7 +79,7 @@ func leafCases() []leafCase {
 		{"index.ef_construction", func(m *compat.Manifest) { m.Index.EfConstruction = 99 }, compat.VerdictRebuild, &Wish{Index: IndexWish{EfConstruction: 99}}, ""},
 		{"index.encoding", func(m *compat.Manifest) { m.Index.Encoding = compat.EncodingInt8 }, compat.VerdictDerive, &Wish{Index: IndexWish{Encoding: compat.EncodingInt8}}, ""},
 		{"search.ef", func(m *compat.Manifest) { m.Search.Ef = 77 }, compat.VerdictTune, &Wish{Search: SearchWish{Ef: 77}}, ""},
-		{"search.oversampling", func(m *compat.Manifest) { m.Search.Oversampling = 2 }, compat.VerdictTune, nil, ""},
+		{"search.oversampling", func(m *compat.Manifest) { m.Search.Oversampling = 2 }, compat.VerdictTune, &Wish{Search: SearchWish{Oversampling: 2}}, ""},
 		{"evidence.probes", func(m *compat.Manifest) {
 			m.Evidence.Probes = slices.Clone(m.Evidence.Probes)
 			m.Evidence.Probes[0].Document = []float32{0, 0, 1}

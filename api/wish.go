@@ -63,11 +63,28 @@ type IndexWish struct {
 }
 
 // SearchWish asks for search defaults.
-type SearchWish struct{ Ef int }
+type SearchWish struct {
+	Ef           int
+	Oversampling float64
+}
 
 // options are the encoder's options that the wish asks for.
 func (w *EmbeddingWish) options() EncoderOptions {
 	return EncoderOptions{Dimensions: w.Dimensions, QueryPrompt: w.QueryPrompt, DocumentPrompt: w.DocumentPrompt, Normalize: w.Normalize, Precision: w.Precision}
+}
+
+// asked says which settings of an encoder the wish states; nil: it names no
+// model.
+func (w Wish) asked() *compat.Asked {
+	e := w.Embedding
+	if e == nil {
+		return nil
+	}
+	sized := w.Vectors != nil && w.Vectors.Size != 0
+	return &compat.Asked{
+		Dimensions: e.Dimensions != 0 || sized, Precision: e.Precision != "", QueryPrompt: e.QueryPrompt != nil,
+		DocumentPrompt: e.DocumentPrompt != nil, Normalize: e.Normalize != nil,
+	}
 }
 
 // apply lays the wish over the parts of a manifest that don't need an encoder.
@@ -80,6 +97,7 @@ func (w Wish) apply(m *compat.Manifest) {
 	setIf(&m.Index.EfConstruction, w.Index.EfConstruction)
 	setIf(&m.Index.Encoding, w.Index.Encoding)
 	setIf(&m.Search.Ef, w.Search.Ef)
+	setIf(&m.Search.Oversampling, w.Search.Oversampling)
 }
 
 // setIf sets p unless value is zero.

@@ -28,7 +28,7 @@ func NewMismatch(collection string, have, want Manifest, facts Facts) *MismatchE
 	changes := Diff(have, want)
 	facts.Model = have.Provenance.Model
 	if facts.Command == "" {
-		facts.Command = command(collection, have, want)
+		facts.Command = command(collection, have, want, facts.Asked)
 	}
 	return &MismatchError{
 		Collection: collection,

@@ -18,7 +18,12 @@ type Facts struct {
 	BlockedIDs []string // ids of points without text; a plan lists MaxBlockedIDs of them
 	Model      string   // the label of the model that the collection was made with, if any
 	Command    string   // that migrates the collection to what is wanted, if there is one
+	Asked      *Asked   // of the encoder of what is wanted; nil: not known
 }
+
+// Asked says which settings of an encoder were asked for. The others are the
+// model's own.
+type Asked struct{ Dimensions, Precision, QueryPrompt, DocumentPrompt, Normalize bool }
 
 // counted reports whether somebody looked which texts were kept.
 func (f Facts) counted() bool { return f.WithText > 0 || len(f.BlockedIDs) > 0 }
@@ -120,6 +125,9 @@ func remedy(collection string, p Plan, changes []Change, facts Facts) string {
 	}
 	switch p.Verdict {
 	case VerdictSame, VerdictTune:
+		if facts.Command != "" {
+			return "Open it: nothing has to be done. To write what differs into its manifest: " + facts.Command
+		}
 		return "Open it: nothing has to be done."
 	case VerdictRecheck:
 		return fmt.Sprintf("Open %q with the query prompt that it has.%s", collection, migrate)

@@ -7,28 +7,24 @@ import (
 )
 
 // command is the line of a shell that migrates a collection from the one
-// manifest to the other; "" where there is none: nobody can encode into raw
-// vectors, and a metric of them is the client's.
-func command(collection string, have, want Manifest) string {
-	if want.Space.Raw() && want.Space != have.Space || want.Provenance.Model == "" && want.Space != have.Space {
+// manifest to the other; "" where nothing that it can change differs, or where
+// there is no way: nobody can encode into raw vectors, and a metric of them is
+// the client's.
+func command(collection string, have, want Manifest, asked *Asked) string {
+	if (want.Space.Raw() || want.Provenance.Model == "") && want.Space != have.Space {
 		return ""
 	}
-	words := []string{"vecino", "migrate", "start", "-c", shellWord(collection)}
+	var words []string
 	flag := func(name, value string, differs bool) {
 		if differs {
 			words = append(words, "--"+name, shellWord(value))
 		}
 	}
-	a, b := have.Space, want.Space
-	if a != b {
-		flag("model", want.Provenance.Model, true)
-		flag("dimensions", strconv.Itoa(b.Dimension), b.Dimension != b.FullDimension || want.Provenance.Model == have.Provenance.Model && b.Dimension != a.Dimension)
-		flag("precision", string(b.Precision), b.Precision == PrecisionInt8)
-		flag("query-prompt", b.QueryPrompt, b.QueryPrompt != a.QueryPrompt)
-		flag("document-prompt", b.DocumentPrompt, b.DocumentPrompt != a.DocumentPrompt)
-		if a.Normalization == NormalizeNone && b.Normalization == NormalizeL2 {
-			words = append(words, "--normalize")
-		}
+	p, q := have.Provenance, want.Provenance
+	if q.Model != "" && (want.Space != have.Space || q.Model != p.Model || q.TextField != p.TextField) {
+		flag("model", q.Model, true)
+		words = append(words, settings(have.Space, want.Space, asked)...)
+		flag("text-field", q.TextField, q.TextField != p.TextField)
 	}
 	flag("metric", string(want.Metric), want.Metric != have.Metric)
 	flag("engine", string(want.Index.Engine), want.Index.Engine != have.Index.Engine)
@@ -36,7 +32,43 @@ func command(collection string, have, want Manifest) string {
 	flag("ef-construct", strconv.Itoa(want.Index.EfConstruction), want.Index.EfConstruction != have.Index.EfConstruction)
 	flag("encoding", string(want.Index.Encoding), want.Index.Encoding != have.Index.Encoding)
 	flag("ef", strconv.Itoa(want.Search.Ef), want.Search.Ef != have.Search.Ef)
-	return strings.Join(words, " ")
+	flag("oversampling", strconv.FormatFloat(want.Search.Oversampling, 'g', -1, 64), want.Search.Oversampling != have.Search.Oversampling)
+	if len(words) == 0 {
+		return ""
+	}
+	return "vecino migrate start -c " + shellWord(collection) + " " + strings.Join(words, " ")
+}
+
+// settings are the flags that make a model encode into a space. Where it is not
+// known what was asked for, each is named that may not be the model's own.
+func settings(have, want Space, asked *Asked) []string {
+	if asked == nil {
+		asked = &Asked{
+			Dimensions: true, Precision: want.Precision != PrecisionF32,
+			QueryPrompt:    want.QueryPrompt != "" || have.QueryPrompt != "",
+			DocumentPrompt: want.DocumentPrompt != "" || have.DocumentPrompt != "",
+			Normalize:      want.Normalization == NormalizeNone || have.Normalization == NormalizeNone,
+		}
+	}
+	var words []string
+	for _, s := range []struct {
+		asked bool
+		name  string
+		value string
+	}{
+		{asked.Dimensions, "--dimensions", strconv.Itoa(want.Dimension)},
+		{asked.Precision, "--precision", string(want.Precision)},
+		{asked.QueryPrompt, "--query-prompt", want.QueryPrompt},
+		{asked.DocumentPrompt, "--document-prompt", want.DocumentPrompt},
+	} {
+		if s.asked {
+			words = append(words, s.name, shellWord(s.value))
+		}
+	}
+	if asked.Normalize {
+		words = append(words, map[bool]string{true: "--normalize", false: "--no-normalize"}[want.Normalization == NormalizeL2])
+	}
+	return words
 }
 
 // shellWord is a word as a shell reads it back.

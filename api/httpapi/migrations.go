@@ -20,33 +20,34 @@ import (
 
 // migrationRecord is a migration as clients see it.
 type migrationRecord struct {
-	ID         string           `json:"id"`
-	Collection string           `json:"collection"`
-	State      migrate.State    `json:"state"`
-	Reason     string           `json:"reason,omitempty"`
-	Waiting    string           `json:"waiting,omitempty"`
-	Verdict    compat.Verdict   `json:"verdict"`
-	Changes    []compat.Change  `json:"changes"`
-	From       uint64           `json:"from_generation"`
-	To         uint64           `json:"to_generation"`
-	Auto       bool             `json:"auto"`
-	Limits     migrate.Limits   `json:"limits"`
-	Progress   migrate.Progress `json:"progress"`
-	StartedAt  time.Time        `json:"started_at"`
-	EndedAt    *time.Time       `json:"ended_at"`
-	Steps      []migrate.Step   `json:"steps"`
-	Gates      json.RawMessage  `json:"gates"`
-	Bridge     json.RawMessage  `json:"bridge"`     // api.BridgeRecord; null where none was asked for
-	Shadow     *api.Shadow      `json:"shadow"`     // null where none was asked for
-	Canary     *api.Canary      `json:"canary"`     // likewise
-	Evaluation json.RawMessage  `json:"evaluation"` // a report; null before the first
+	ID          string           `json:"id"`
+	Collection  string           `json:"collection"`
+	State       migrate.State    `json:"state"`
+	Reason      string           `json:"reason,omitempty"`
+	Waiting     string           `json:"waiting,omitempty"`
+	Verdict     compat.Verdict   `json:"verdict"`
+	Changes     []compat.Change  `json:"changes"`
+	From        uint64           `json:"from_generation"`
+	To          uint64           `json:"to_generation"`
+	Auto        bool             `json:"auto"`
+	RequireCard bool             `json:"require_card"`
+	Limits      migrate.Limits   `json:"limits"`
+	Progress    migrate.Progress `json:"progress"`
+	StartedAt   time.Time        `json:"started_at"`
+	EndedAt     *time.Time       `json:"ended_at"`
+	Steps       []migrate.Step   `json:"steps"`
+	Gates       json.RawMessage  `json:"gates"`
+	Bridge      json.RawMessage  `json:"bridge"`     // api.BridgeRecord; null where none was asked for
+	Shadow      *api.Shadow      `json:"shadow"`     // null where none was asked for
+	Canary      *api.Canary      `json:"canary"`     // likewise
+	Evaluation  json.RawMessage  `json:"evaluation"` // a report; null before the first
 }
 
 // migrationOf is a record for clients; whole keeps its evaluation.
 func migrationOf(m migrate.Migration, whole bool) migrationRecord {
 	r := migrationRecord{
 		ID: strconv.FormatUint(m.ID, 10), Collection: m.Collection, State: m.State, Reason: m.Reason, Waiting: m.Waiting, Verdict: m.Verdict, Changes: m.Changes,
-		From: m.From, To: m.To, Auto: m.Auto, Limits: m.Limits, Progress: m.Progress, StartedAt: m.StartedAt, EndedAt: m.EndedAt, Steps: m.Steps, Bridge: m.Bridge,
+		From: m.From, To: m.To, Auto: m.Auto, RequireCard: m.RequireCard, Limits: m.Limits, Progress: m.Progress, StartedAt: m.StartedAt, EndedAt: m.EndedAt, Steps: m.Steps, Bridge: m.Bridge,
 		Gates: json.RawMessage("[]"),
 	}
 	if r.Changes == nil {
@@ -254,6 +255,11 @@ func (s *Server) getHistory(ctx context.Context, c *call) (answer, error) {
 		if g.Migration != nil {
 			row["migration"] = migrationOf(*g.Migration, true)
 		}
+		changes := make([]migrationRecord, 0, len(g.Changes))
+		for _, m := range g.Changes {
+			changes = append(changes, migrationOf(m, false))
+		}
+		row["changes"] = changes
 		rows = append(rows, row)
 	}
 	return answer{result: map[string]any{"generations": rows}}, nil
@@ -265,6 +271,7 @@ func decodeMigration(data []byte) (api.MigrationWish, error) {
 	err := strictjson.Decode(data, func(r *strictjson.Reader) error {
 		decoders := wishDecoders(r, &w.Wish)
 		decoders["auto"] = optional(r, into(&w.Auto, r.Bool))
+		decoders["require_card"] = optional(r, into(&w.RequireCard, r.Bool))
 		var u api.MigrationUpdate
 		decoders["shadow"], decoders["canary"], decoders["limits"] = share(r, &u.Shadow), share(r, &u.Canary), limits(r, &u.Limits, 1)
 		decoders["bridge"] = optional(r, func() error {

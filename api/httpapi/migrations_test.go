@@ -50,8 +50,8 @@ func TestMigrations(t *testing.T) {
 		t.Errorf("the remedy is %q", remedy)
 	}
 	judged := `"judgements":[{"id":"q1","text":"harbour 5 with ferry 35","relevant":{"5":1}}]`
-	r = s.must(201, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:hash","dimensions":256},"limits":{"tokens_per_second":100000,"cpus":0.5,"batch":7},`+judged+`}`)
-	if r.at(t, "result", "id") != "1" || r.at(t, "result", "verdict") != "reembed" || r.at(t, "result", "to_generation") != 2.0 {
+	r = s.must(201, "POST", "/collections/c/migrations", `{"embedding":{"model":"builtin:hash","dimensions":256},"require_card":true,"limits":{"tokens_per_second":100000,"cpus":0.5,"batch":7},`+judged+`}`)
+	if r.at(t, "result", "require_card") != true || r.at(t, "result", "id") != "1" || r.at(t, "result", "verdict") != "reembed" || r.at(t, "result", "to_generation") != 2.0 {
 		t.Errorf("started: %.400s", r.body)
 	}
 	s.must(409, "POST", "/collections/c/migrations", `{"index":{"m":9}}`)
@@ -59,6 +59,13 @@ func TestMigrations(t *testing.T) {
 	r = s.reaches(path, "ready")
 	if r.at(t, "result", "progress", "done") != 60.0 || len(r.at(t, "result", "gates").([]any)) < 5 || r.at(t, "result", "evaluation", "judgement") == nil {
 		t.Errorf("ready: %.1200s", r.body)
+	}
+	card := false
+	for _, g := range r.at(t, "result", "gates").([]any) {
+		card = card || g.(map[string]any)["name"] == "card" && g.(map[string]any)["passed"] == true
+	}
+	if !card {
+		t.Errorf("no gate says that the target has a card: %.1200s", r.body)
 	}
 	if s.must(200, "GET", path+"/report/report.md", nil); s.must(404, "GET", path+"/report/passwd", nil).status != 404 {
 		t.Error("a file that there is not")
@@ -97,7 +104,17 @@ func TestMigrations(t *testing.T) {
 	if r.at(t, "result", "migrations", 0, "state") != "aborted" || r.at(t, "result", "migrations", 1, "state") != "committed" {
 		t.Errorf("migrations: %.600s", r.body)
 	}
+	r = s.must(201, "POST", "/collections/c/migrations", `{"search":{"ef":200,"oversampling":2.3}}`)
+	if r.at(t, "result", "state") != "committed" || r.at(t, "result", "require_card") != false {
+		t.Errorf("search defaults: %.600s", r.body)
+	}
+	if r = s.must(200, "GET", "/collections/c", nil); r.at(t, "result", "config", "search", "oversampling") != 2.3 {
+		t.Errorf("search defaults: %.900s", r.body)
+	}
 	r = s.must(200, "GET", "/collections/c/history", nil)
+	if r.at(t, "result", "generations", 1, "migration", "id") != "1" || r.at(t, "result", "generations", 1, "changes", 0, "id") != "3" || len(r.at(t, "result", "generations", 0, "changes").([]any)) != 0 {
+		t.Errorf("history: %.900s", r.body)
+	}
 	if len(r.at(t, "result", "generations").([]any)) != 3 || r.at(t, "result", "generations", 1, "serving") != true {
 		t.Errorf("history: %.600s", r.body)
 	}

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"math"
+
 	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/api/strictjson"
 	"github.com/vecino-db/vecino/compat"
@@ -55,18 +57,23 @@ func (q *query) params(r *strictjson.Reader) error {
 func (q *query) quantization(r *strictjson.Reader) error {
 	s := &q.Rescoring
 	return fields(r, map[string]func() error{
-		"ignore":  optional(r, into(&s.IgnoreCodes, r.Bool)),
-		"rescore": optional(r, func() error { s.On = new(bool); return into(s.On, r.Bool)() }),
-		"oversampling": optional(r, func() error {
-			at := *r
-			times, err := r.Float32()
-			if err == nil && !(times >= 1 && times <= compat.MaxOversampling) {
-				return at.Fail("want a number in 1..%d", compat.MaxOversampling)
-			}
-			s.Oversampling = float64(times)
-			return err
-		}),
+		"ignore":       optional(r, into(&s.IgnoreCodes, r.Bool)),
+		"rescore":      optional(r, func() error { s.On = new(bool); return into(s.On, r.Bool)() }),
+		"oversampling": optional(r, oversampling(r, &s.Oversampling)),
 	})
+}
+
+// oversampling makes the decoder of a multiple of the points that are wanted.
+func oversampling(r *strictjson.Reader, to *float64) func() error {
+	return func() error {
+		at := *r
+		times, err := r.Float32()
+		if err == nil && !(times >= 1 && times <= compat.MaxOversampling) {
+			return at.Fail("want a number in 1..%d", compat.MaxOversampling)
+		}
+		*to = math.Round(float64(times)*1e6) / 1e6
+		return err
+	}
 }
 
 // queryOf reads a query of the present form.

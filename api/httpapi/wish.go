@@ -40,7 +40,9 @@ func wishDecoders(r *strictjson.Reader, w *api.Wish) map[string]func() error {
 			})
 		},
 		"search": func() error {
-			return fields(r, map[string]func() error{"ef": integer(r, &w.Search.Ef, 1, compat.MaxEf)})
+			return fields(r, map[string]func() error{
+				"ef": integer(r, &w.Search.Ef, 1, compat.MaxEf), "oversampling": oversampling(r, &w.Search.Oversampling),
+			})
 		},
 		"hnsw_config":     hnswConfig(r, w),
 		"sparse_vectors":  absent(r, "there are no sparse vectors here; leave them out"),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/compat"
 )
 
@@ -84,6 +85,7 @@ func manifestRows(m compat.Manifest) []table.Row {
 		{"metric", m.Metric},
 		{"index", fmt.Sprintf("%s, %s, m %d, ef_construction %d", m.Index.Engine, m.Index.Encoding, m.Index.M, m.Index.EfConstruction)},
 		{"search", fmt.Sprintf("ef %d, oversampling %g", m.Search.Ef, m.Search.Oversampling)},
+		{"licence", licence(m)},
 		{"probes", fmt.Sprintf("%d texts", len(m.Evidence.Probes))},
 		{"made", fmt.Sprintf("%s by %s", m.Provenance.CreatedAt.Format("2006-01-02 15:04:05 MST"), m.Provenance.Program)},
 	}
@@ -91,4 +93,15 @@ func manifestRows(m compat.Manifest) []table.Row {
 		rows = append(rows, table.Row{"adopted", adoptedBy(*a)})
 	}
 	return rows
+}
+
+// licence is what the model card of a manifest says of it, on one line.
+func licence(m compat.Manifest) string {
+	switch stated := api.LicenceOf(m); {
+	case stated != "":
+		return line(stated, 60)
+	case m.Evidence.ModelCard != "":
+		return "vecino's own"
+	}
+	return "none: there is no model card"
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -62,6 +63,7 @@ func (c *manifestHistoryCmd) Run(ctx context.Context, out *output) error {
 				Serving, Standby bool
 				Manifest         compat.Manifest
 				Migration        *migrationState
+				Changes          []migrationState
 			}
 		}
 		if err := json.Unmarshal(raw, &got); err != nil {
@@ -78,13 +80,7 @@ func (c *manifestHistoryCmd) Run(ctx context.Context, out *output) error {
 			}
 			how := "the first"
 			if m := g.Migration; m != nil {
-				passed := 0
-				for _, gate := range m.Gates {
-					if gate.Passed {
-						passed++
-					}
-				}
-				how = fmt.Sprintf("migration %s, %s: %s, %d of %d gates passed", m.ID, m.Verdict, m.State, passed, len(m.Gates))
+				how = fmt.Sprintf("migration %s, %s: %s, %s", m.ID, m.Verdict, m.State, gatesPassed(*m))
 			}
 			if a := g.Manifest.Evidence.Adoption; a != nil {
 				how += "; adopted " + adoptedBy(*a)
@@ -93,9 +89,40 @@ func (c *manifestHistoryCmd) Run(ctx context.Context, out *output) error {
 			if model == "" {
 				model = "raw vectors"
 			}
-			rows = append(rows, table.Row{g.Generation, place, fmt.Sprintf("%s, %d", model, g.Manifest.Space.Dimension), fmt.Sprintf("%s, %s", g.Manifest.Index.Engine, g.Manifest.Index.Encoding), g.CreatedAt.Format("2006-01-02 15:04:05"), how})
+			rows = append(rows, table.Row{g.Generation, place, fmt.Sprintf("%s, %d", model, g.Manifest.Space.Dimension), licence(g.Manifest), fmt.Sprintf("%s, %s", g.Manifest.Index.Engine, g.Manifest.Index.Encoding), g.CreatedAt.Format(listed), how})
+			for _, m := range g.Changes {
+				rows = append(rows, table.Row{"", "", "", "", "", m.StartedAt.Format(listed), fmt.Sprintf("  migration %s, %s, %s: %s", m.ID, m.Verdict, gatesPassed(m), line(changesOf(m.Changes), 80))})
+			}
 		}
-		out.Table(table.Row{"generation", "", "model", "index", "made", "by"}, rows)
+		out.Table(table.Row{"generation", "", "model", "licence", "index", "made", "by"}, rows)
 		return nil
 	})
+}
+
+// listed is the form of a time in a list.
+const listed = "2006-01-02 15:04:05"
+
+// gatesPassed counts the gates of a migration.
+func gatesPassed(m migrationState) string {
+	if len(m.Gates) == 0 {
+		return "not evaluated"
+	}
+	passed := 0
+	for _, gate := range m.Gates {
+		if gate.Passed {
+			passed++
+		}
+	}
+	return fmt.Sprintf("%d of %d gates passed", passed, len(m.Gates))
+}
+
+// changesOf names what was changed, with both values.
+func changesOf(changes []compat.Change) string {
+	var list []string
+	for _, c := range changes {
+		if c.Verdict > compat.VerdictSame {
+			list = append(list, fmt.Sprintf("%s %s to %s", c.Field, c.Have, c.Want))
+		}
+	}
+	return strings.Join(list, ", ")
 }

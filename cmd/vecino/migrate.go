@@ -23,6 +23,7 @@ import (
 type migrateCmd struct {
 	Plan     migratePlanCmd     `cmd:"" help:"Say what a migration would mean and take; nothing changes."`
 	Start    migrateStartCmd    `cmd:"" help:"Start one."`
+	List     migrateListCmd     `cmd:"" help:"List those that there are and were."`
 	Status   migrateStatusCmd   `cmd:"" help:"Say how far one is."`
 	Set      migrateSetCmd      `cmd:"" help:"Change how much it takes, and what share of the live queries it compares (shadow) or lets the new generation answer (canary)."`
 	Pause    migratePauseCmd    `cmd:"" help:"Stop the backfill until it is resumed."`
@@ -41,18 +42,20 @@ type target struct {
 	Precision      string  `help:"Arithmetic of a transformer: f32 or int8." enum:"f32,int8," default:"" group:"target"`
 	QueryPrompt    *string `help:"What stands before the text of a query." placeholder:"TEXT" group:"target"`
 	DocumentPrompt *string `help:"What stands before the text of a document." placeholder:"TEXT" group:"target"`
-	Normalize      bool    `help:"Bring the model's vectors to length 1." group:"target"`
+	Normalize      *bool   `help:"Whether the vectors are brought to length 1, in place of the model's own habit." negatable:"" group:"target"`
+	TextField      string  `help:"Where in the payload the text of a point lies that comes with its vector." placeholder:"KEY" group:"target"`
 	Metric         string  `help:"cosine, dot or l2." enum:"cosine,dot,l2," default:"" group:"target"`
 	Engine         string  `help:"Index: hnsw, exact, coder or auto." enum:"hnsw,exact,coder,auto," default:"" group:"target"`
 	M              int     `help:"Links of a node." name:"m" placeholder:"N" group:"target"`
 	EfConstruct    int     `help:"Breadth of the search of an insert." placeholder:"N" group:"target"`
 	Encoding       string  `help:"Vectors in the graph: f32, int8 or lvq4x8." enum:"f32,int8,lvq4x8," default:"" group:"target"`
 	Ef             int     `help:"Breadth of the search of a query." placeholder:"N" group:"target"`
+	Oversampling   float64 `help:"How many times more points than otherwise a graph of codes (int8, lvq4x8) compares by its finer ones; 1 to 100." placeholder:"X" group:"target"`
 }
 
 // wish is the body that asks for the target.
 func (t target) wish() (map[string]any, error) {
-	body, embedding, index := map[string]any{}, map[string]any{}, map[string]any{}
+	body, embedding, index, search := map[string]any{}, map[string]any{}, map[string]any{}, map[string]any{}
 	set := func(object map[string]any, key string, value any, given bool) {
 		if given {
 			object[key] = value
@@ -63,9 +66,10 @@ func (t target) wish() (map[string]any, error) {
 	set(embedding, "precision", t.Precision, t.Precision != "")
 	set(embedding, "query_prompt", t.QueryPrompt, t.QueryPrompt != nil)
 	set(embedding, "document_prompt", t.DocumentPrompt, t.DocumentPrompt != nil)
-	set(embedding, "normalize", true, t.Normalize)
+	set(embedding, "normalize", t.Normalize, t.Normalize != nil)
+	set(embedding, "text_field", t.TextField, t.TextField != "")
 	if t.Model == "" && len(embedding) > 0 {
-		return nil, usageError{errors.New("--dimensions, --precision, --normalize and prompts belong to a model; give --model, too, be it the one that the collection has")}
+		return nil, usageError{errors.New("--dimensions, --precision, --normalize, --text-field and prompts belong to a model; give --model, too, be it the one that the collection has")}
 	}
 	set(index, "engine", t.Engine, t.Engine != "")
 	set(index, "m", t.M, t.M != 0)
@@ -73,7 +77,9 @@ func (t target) wish() (map[string]any, error) {
 	set(index, "encoding", t.Encoding, t.Encoding != "")
 	set(body, "embedding", embedding, len(embedding) > 0)
 	set(body, "index", index, len(index) > 0)
-	set(body, "search", map[string]any{"ef": t.Ef}, t.Ef != 0)
+	set(search, "ef", t.Ef, t.Ef != 0)
+	set(search, "oversampling", t.Oversampling, t.Oversampling != 0)
+	set(body, "search", search, len(search) > 0)
 	distance := map[string]string{"cosine": "Cosine", "dot": "Dot", "l2": "Euclid"}[t.Metric]
 	set(body, "vectors", map[string]any{"distance": distance}, distance != "")
 	if len(body) == 0 {
@@ -111,6 +117,8 @@ type migrationState struct {
 	From                                            int `json:"from_generation"`
 	To                                              int `json:"to_generation"`
 	Auto                                            bool
+	StartedAt                                       time.Time  `json:"started_at"`
+	EndedAt                                         *time.Time `json:"ended_at"`
 	Limits                                          migrate.Limits
 	Progress                                        migrate.Progress
 	Shadow                                          *shadowState
@@ -269,6 +277,7 @@ type migrateStartCmd struct {
 	target
 	Collection      string     `short:"c" required:"" help:"Collection." placeholder:"NAME"`
 	Auto            bool       `help:"Cut over when the gates have passed, or stop and say which have not."`
+	RequireCard     bool       `help:"Make a model card of the new generation one of the gates."`
 	Qrels           string     `help:"File of judged queries, an object a line." placeholder:"FILE"`
 	TokensPerSecond int        `help:"Encode no more than this." placeholder:"N"`
 	CPUs            float64    `name:"cpus" help:"Use no more processor time than so many processors have; 0.5 is half of one." placeholder:"X"`
@@ -276,7 +285,8 @@ type migrateStartCmd struct {
 	Bridge          bool       `help:"Where the collection's own model is lost: carry texts over from the new one until the cut-over."`
 	Shadow          queryShare `help:"Share of the live queries by text that are compared in both generations when the new one is ready: 10% or 0.1." placeholder:"SHARE"`
 	Canary          queryShare `help:"Share of the live queries by text that the new generation answers when it is ready, before the cut-over: 5% or 0.05. Not with --auto." placeholder:"SHARE"`
-	BridgeRecall    float64    `help:"Least recall@10 of the bridge on held-out documents, above 0 to 1; 0.7 if left out." placeholder:"X"`
+	BridgeRecall    float64    `help:"Least recall@10 of the bridge on held-out documents, above 0 to 1; 0.7 if left out. Implies --bridge." placeholder:"X"`
+	BridgePairs     int        `help:"Documents that the bridge is fitted and checked on, 1000 to 20000; 10000 if left out. Implies --bridge." placeholder:"N"`
 	Detach          bool       `help:"Don't wait."`
 	JSON            bool       `help:"Print JSON."`
 }
@@ -286,6 +296,7 @@ func (migrateStartCmd) Help() string {
 	return `Examples:
   vecino migrate start -c notes --model local:potion
   vecino migrate start -c notes --model local:potion --auto --qrels judged.jsonl
+  vecino migrate start -c notes --model local:potion --auto --require-card
   vecino migrate start -c notes --encoding int8
   vecino migrate start -c notes --model local:potion --bridge
   vecino migrate start -c notes --model local:potion --shadow 10% --canary 5%
@@ -301,11 +312,11 @@ same generation, and what fails there is answered by the old one. Watch both by
 migrate status, change them by migrate set; the cut-over ends the canary.`
 }
 
-// Run starts, and waits.
-func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
+// body is the wish, and how it is reached.
+func (c *migrateStartCmd) body() (map[string]any, error) {
 	wish, err := c.wish()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	limits := map[string]any{}
 	if c.TokensPerSecond > 0 {
@@ -317,22 +328,34 @@ func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
 	if c.Batch > 0 {
 		limits["batch"] = c.Batch
 	}
-	wish["auto"], wish["limits"] = c.Auto, limits
+	wish["auto"], wish["require_card"], wish["limits"] = c.Auto, c.RequireCard, limits
 	if c.Shadow > 0 {
 		wish["shadow"] = c.Shadow
 	}
 	if c.Canary > 0 {
 		wish["canary"] = c.Canary
 	}
-	if c.BridgeRecall > 0 {
-		wish["bridge"] = map[string]any{"recall": c.BridgeRecall}
-	} else if c.Bridge {
-		wish["bridge"] = map[string]any{}
+	bridge := map[string]any{}
+	if c.BridgeRecall != 0 {
+		bridge["recall"] = c.BridgeRecall
+	}
+	if c.BridgePairs != 0 {
+		bridge["pairs"] = c.BridgePairs
+	}
+	if c.Bridge || len(bridge) > 0 {
+		wish["bridge"] = bridge
 	}
 	if c.Qrels != "" {
-		if wish["judgements"], err = judgedLines(c.Qrels); err != nil {
-			return err
-		}
+		wish["judgements"], err = judgedLines(c.Qrels)
+	}
+	return wish, err
+}
+
+// Run starts, and waits.
+func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
+	wish, err := c.body()
+	if err != nil {
+		return err
 	}
 	return c.with(ctx, func(r *remote) error {
 		var got migrationState

@@ -45,7 +45,7 @@ func TestMigrateCommands(t *testing.T) {
 		}
 	}
 	command(0, "manifest diff --engine exact")
-	if s := command(0, "migrate start --model builtin:hash --dimensions 128"); !strings.Contains(s, "ready") || !strings.Contains(s, "coverage") {
+	if s := command(0, "migrate start --model builtin:hash --dimensions 128 --require-card"); !strings.Contains(s, "ready") || !strings.Contains(s, "coverage") || !strings.Contains(s, "card") {
 		t.Errorf("started: %s", s)
 	}
 	report := filepath.Join(dir, "report")
@@ -66,8 +66,32 @@ func TestMigrateCommands(t *testing.T) {
 		t.Errorf("automatic: %s", s)
 	}
 	command(0, "migrate commit")
-	command(0, "migrate start --ef 300")
+	command(0, "migrate start --ef 300 --oversampling 2.5")
 	command(1, "migrate abort")
+	if s := command(0, "manifest show"); !strings.Contains(s, "ef 300, oversampling 2.5") || !strings.Contains(s, "vecino's own") {
+		t.Errorf("the manifest: %s", s)
+	}
+	said := strings.Split(command(0, "manifest history"), "\n")
+	for i, line := range said {
+		if strings.Contains(line, "migration 2, rebuild: committed, ") && !strings.Contains(said[i+1], "  migration 3, tune, not evaluated: search.ef 100 to 300, search.oversampling 1 to 2.5") {
+			t.Errorf("under the third generation: %s", said[i+1])
+		}
+	}
+	if all := strings.Join(said, "\n"); !strings.Contains(all, "migration 2, rebuild: committed, ") || !strings.Contains(all, "the first ") || strings.Contains(all, "0 of 0") {
+		t.Errorf("history: %s", all)
+	}
+	for _, args := range [][]string{{"migrate", "list", "--data", data}, {"migrate", "list", "--data", data, "-c", "notes"}} {
+		s := do(0, args...)
+		for _, want := range []string{"notes", "tune", "3 to 3", "rebuild", "2 to 3", "reembed", "1 to 2", "committed"} {
+			if !strings.Contains(s, want) {
+				t.Errorf("%v does not list %q:\n%s", args, want, s)
+			}
+		}
+	}
+	var listed struct{ Migrations []struct{ ID string } }
+	if err := json.Unmarshal([]byte(command(0, "migrate list --json")), &listed); err != nil || len(listed.Migrations) != 3 || listed.Migrations[0].ID != "3" {
+		t.Errorf("as JSON: %+v %v", listed, err)
+	}
 }
 
 // TestMigrateLive: shares are given at the start and changed, a canary of all

@@ -201,7 +201,7 @@ func TestRemotesFlag(t *testing.T) {
 		text string
 		want string // in the error; "": it would serve
 	}{
-		"a model that needs no network": {"serve:\n  listen: 127.0.0.1:0\n  remotes:\n    - name: small\n      kind: openai\n      url: https://api.example/v1\n      model: text-small\n      api_key_env: A_KEY\n      dimensions: 8\n      matryoshka: [4]\n      query_prompt: 'query: '\n", ""},
+		"a model that needs no network": {"serve:\n  listen: 127.0.0.1:0\n  remotes:\n    - name: small\n      kind: openai\n      url: https://api.example/v1\n      model: text-small\n      api_key_env: A_KEY\n      dimensions: 8\n      matryoshka: [4]\n      query_prompt: 'query: '\n      licence: their terms\n      description: d\n      source: s\n", ""},
 		"an unknown member":             {"serve:\n  remotes:\n    - {name: a, api_key: sk-canary}\n", "api_key"},
 		"no list":                       {"serve:\n  remotes: {name: a}\n", "list"},
 		"an unknown kind":               {"serve:\n  remotes:\n    - {name: a, kind: x, url: 'https://h', model: m}\n", "unknown"},
@@ -224,8 +224,8 @@ func TestRemotesFlag(t *testing.T) {
 	if got, err := list.models(); err != nil || got != nil {
 		t.Errorf("none: %v %v", got, err)
 	}
-	list = remoteList{{Name: "a", Kind: "tei", URL: "http://127.0.0.1:1", Model: "m", AllowLoopback: true, TimeoutSeconds: 1.5}}
-	if got, err := list.models(); err != nil || len(got) != 1 || got[0].Timeout.Milliseconds() != 1500 || !got[0].AllowLoopback {
+	list = remoteList{{Name: "a", Kind: "tei", URL: "http://127.0.0.1:1", Model: "m", AllowLoopback: true, TimeoutSeconds: 1.5, Licence: "mit", Description: "d", Source: "s"}}
+	if got, err := list.models(); err != nil || len(got) != 1 || got[0].Licence+got[0].Description+got[0].Source != "mitds" || got[0].Timeout.Milliseconds() != 1500 || !got[0].AllowLoopback {
 		t.Errorf("%+v %v", got, err)
 	}
 }

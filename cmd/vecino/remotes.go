@@ -27,6 +27,9 @@ type remoteConfig struct {
 	Matryoshka     []int   `json:"matryoshka"`
 	QueryPrompt    string  `json:"query_prompt"`
 	DocumentPrompt string  `json:"document_prompt"`
+	Licence        string  `json:"licence"` // this and the next two make its model card
+	Description    string  `json:"description"`
+	Source         string  `json:"source"`
 	AllowLoopback  bool    `json:"allow_loopback"`
 	AllowPrivate   bool    `json:"allow_private"`
 	Concurrency    int     `json:"concurrency"`
@@ -70,7 +73,8 @@ func (l remoteList) models() ([]api.Remote, error) {
 	for _, c := range l {
 		r := api.Remote{
 			Name: c.Name, Kind: endpoint.Kind(c.Kind), URL: c.URL, Model: c.Model, Dimensions: c.Dimensions, Matryoshka: c.Matryoshka,
-			QueryPrompt: c.QueryPrompt, DocumentPrompt: c.DocumentPrompt, AllowLoopback: c.AllowLoopback, AllowPrivate: c.AllowPrivate,
+			QueryPrompt: c.QueryPrompt, DocumentPrompt: c.DocumentPrompt,
+			Licence: c.Licence, Description: c.Description, Source: c.Source, AllowLoopback: c.AllowLoopback, AllowPrivate: c.AllowPrivate,
 			Concurrency: c.Concurrency, Timeout: time.Duration(c.TimeoutSeconds * float64(time.Second)),
 		}
 		if c.APIKeyEnv != "" {

@@ -58,8 +58,9 @@ the API; kind is openai, ollama or tei:
         api_key_env: OPENAI_API_KEY
 
 Others: dimensions, matryoshka (a list), query_prompt, document_prompt,
-allow_loopback, allow_private, concurrency, timeout_s. GET /metrics is served on
-the same address as everything else.
+allow_loopback, allow_private, concurrency, timeout_s; and licence, description,
+source, which make the model card that migrate start --require-card wants.
+GET /metrics is served on the same address as everything else.
 
 The first Ctrl-C (or SIGTERM) lets requests in progress finish and checkpoints
 the indexes; the second one ends at once. Nothing that was acknowledged is lost

@@ -102,13 +102,15 @@ type Migration struct {
 	Verdict    compat.Verdict  `json:"verdict"`
 	Changes    []compat.Change `json:"changes"`
 	From       uint64          `json:"from"` // generation that served at the start
-	To         uint64          `json:"to"`   // target; 0: none was needed
+	To         uint64          `json:"to"`   // target; From where none was needed
 	Auto       bool            `json:"auto"`
-	Limits     Limits          `json:"limits"`
-	Progress   Progress        `json:"progress"`
-	StartedAt  time.Time       `json:"started_at"`
-	EndedAt    *time.Time      `json:"ended_at"`
-	Steps      []Step          `json:"steps"`
+	// RequireCard: the target's model card is one of the gates.
+	RequireCard bool       `json:"require_card,omitempty"`
+	Limits      Limits     `json:"limits"`
+	Progress    Progress   `json:"progress"`
+	StartedAt   time.Time  `json:"started_at"`
+	EndedAt     *time.Time `json:"ended_at"`
+	Steps       []Step     `json:"steps"`
 	// Wish, Bridge, Live and Evaluation are the caller's: what was asked for,
 	// what carries queries over meanwhile, what both generations did with live
 	// queries, and what was measured.
@@ -157,6 +159,10 @@ func (m *Migration) Fail(reason error, at time.Time) error {
 	m.Reason = reason.Error()
 	return nil
 }
+
+// InPlace reports whether it changed the manifest of the generation that
+// served, and led to no other.
+func (m *Migration) InPlace() bool { return m.From == m.To }
 
 // Clone shares nothing that changes.
 func (m *Migration) Clone() Migration {
