@@ -27,7 +27,8 @@ type endpoint struct {
 	mu    sync.Mutex
 	salt  string
 	down  bool
-	texts []string // that it was sent
+	texts []string          // that it was sent
+	asked func(text string) // nil: nobody is told of them
 }
 
 func newEndpoint(t *testing.T) *endpoint {
@@ -48,6 +49,9 @@ func newEndpoint(t *testing.T) *endpoint {
 		data := []map[string]any{}
 		for i, text := range q.Input {
 			e.texts = append(e.texts, text)
+			if e.asked != nil {
+				e.asked(text)
+			}
 			out, err := encoder.Encode(r.Context(), embed.RoleDocument, []string{e.salt + text})
 			if err != nil {
 				if r.Context().Err() == nil {

@@ -129,12 +129,24 @@ func (ms *migrations) open(ctx context.Context, c *Collection) error {
 		return err
 	}
 	defer m.step.leave()
-	ms.mu.Lock()
-	ms.active[c.Name()] = m
-	ms.mu.Unlock()
+	ms.enter(m)
 	m.set(record) // queries see from here on what it asks of them
 	m.startLocked()
 	return nil
+}
+
+// enter and leave begin and end the time in which a collection has a migration
+// under way.
+func (ms *migrations) enter(m *migration) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	ms.active[m.c.Name()] = m
+}
+
+func (ms *migrations) leave(m *migration) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	delete(ms.active, m.c.Name())
 }
 
 // forget ends the run of the migration of a collection that is being dropped, and
@@ -156,9 +168,7 @@ func (ms *migrations) forget(ctx context.Context, name string) (goOn func(), err
 	defer m.step.leave()
 	m.stopLocked()
 	m.c.trial.Store(nil)
-	ms.mu.Lock()
-	delete(ms.active, name)
-	ms.mu.Unlock()
+	ms.leave(m)
 	return m.goOn, nil
 }
 
@@ -169,9 +179,7 @@ func (m *migration) goOn() {
 		return // the service ends
 	}
 	defer m.step.leave()
-	m.owner.mu.Lock()
-	m.owner.active[m.c.Name()] = m
-	m.owner.mu.Unlock()
+	m.owner.enter(m)
 	m.mu.Lock()
 	m.dropping, m.drop = context.WithCancel(m.owner.ctx)
 	m.publishLocked()
@@ -419,6 +427,9 @@ func (m *migration) take(ctx context.Context, e migrate.Event, o StepOptions) er
 	if !record.State.Knows(e) {
 		return record.Apply(e, time.Now().UTC())
 	}
+	if record.InPlace() {
+		return m.takeInPlace(ctx, e, record)
+	}
 	m.stopLocked()
 	defer m.startLocked()
 	record = m.get() // it may have gone on until it stopped
@@ -489,9 +500,7 @@ func (m *migration) retire(ctx context.Context, number uint64, record migrate.Mi
 	}
 	p.standby.hold.release()
 	m.c.bridge.Store(nil)
-	m.owner.mu.Lock()
-	delete(m.owner.active, m.c.Name())
-	m.owner.mu.Unlock()
+	m.owner.leave(m)
 	return nil
 }
 
@@ -568,10 +577,10 @@ func (s *Service) History(ctx context.Context, c *Collection) ([]GenerationHisto
 		for j := range slices.Backward(list) {
 			switch m := &list[j]; {
 			case m.To != g.Number:
-			case m.InPlace():
-				history[i].Changes = append(history[i].Changes, *m)
-			default:
+			case !m.InPlace():
 				history[i].Migration = m
+			case m.State == migrate.Committed:
+				history[i].Changes = append(history[i].Changes, *m)
 			}
 		}
 	}

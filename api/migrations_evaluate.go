@@ -48,17 +48,11 @@ func (m *migration) evaluate(ctx context.Context, record migrate.Migration) erro
 	if e.old == nil || e.anew == nil {
 		return fmt.Errorf("generations %d and %d of %q are not both there", record.From, record.To, m.c.Name())
 	}
-	effort := newEffort(m.c.traffic, m.limits)
-	var r report.Report
-	err := effort.alone(ctx, func(l *lane) (err error) {
-		e.lane = l
-		r, err = e.run(l.aside())
-		return err
-	})
+	r, cpu, err := e.measure(ctx, m.limits)
 	if err != nil {
 		return err
 	}
-	record.Progress.CPU += effort.take().Seconds()
+	record.Progress.CPU += cpu.Seconds()
 	if record.Evaluation, err = json.Marshal(r); err != nil {
 		return err
 	}
@@ -94,7 +88,8 @@ func failedGates(gates []report.Gate) string {
 	return "gates not passed: " + strings.Join(names, "; ")
 }
 
-// evaluation measures two generations.
+// evaluation measures two generations, or the one that serves with another query
+// prompt.
 type evaluation struct {
 	m         *migration
 	record    migrate.Migration
@@ -103,6 +98,21 @@ type evaluation struct {
 	lane      *lane // that it works in
 	report    report.Report
 }
+
+// measure is run in a lane of its own, with the processor time that it took.
+func (e *evaluation) measure(ctx context.Context, limits func() migrate.Limits) (r report.Report, cpu time.Duration, err error) {
+	effort := newEffort(e.c.traffic, limits)
+	err = effort.alone(ctx, func(l *lane) (err error) {
+		e.lane = l
+		r, err = e.run(l.aside())
+		return err
+	})
+	return r, effort.take(), err
+}
+
+// inPlace reports whether only the query prompt differs, so that both sides are
+// the same vectors in the same index.
+func (e *evaluation) inPlace() bool { return e.record.InPlace() }
 
 // run makes the report.
 func (e *evaluation) run(ctx context.Context) (report.Report, error) {
@@ -115,10 +125,15 @@ func (e *evaluation) run(ctx context.Context) (report.Report, error) {
 		Old: report.GenerationOf(int(e.record.From), n, e.old.manifest), New: report.GenerationOf(int(e.record.To), n, e.anew.manifest),
 		Verdict: e.record.Verdict, Changes: e.record.Changes, Reasons: map[string]string{},
 	}
-	if err := e.bridge(); err != nil {
+	gates := []func(context.Context) error{e.coverage, e.probes, e.vectors, e.recall, e.card, e.compare}
+	if e.inPlace() {
+		gates = []func(context.Context) error{e.probes, e.compare}
+		e.report.Reasons["recall"] = "the index stays as it is"
+		e.report.Reasons["latency"] = e.report.Reasons["recall"]
+	} else if err := e.bridge(); err != nil {
 		return report.Report{}, err
 	}
-	for _, gate := range []func(context.Context) error{e.coverage, e.probes, e.vectors, e.recall, e.card, e.compare} {
+	for _, gate := range gates {
 		if err := gate(ctx); err != nil {
 			return report.Report{}, err
 		}
@@ -251,21 +266,23 @@ func (e *evaluation) bridge() error {
 
 // compare runs queries in both generations.
 func (e *evaluation) compare(ctx context.Context) error {
-	queries, warnings, err := e.queries(ctx)
+	queries, check, err := e.queries(ctx)
 	if err != nil {
 		return err
 	}
 	judged := e.m.judged
-	if now := e.old.encoding.Load(); now.encoder == nil {
+	if now := e.old.encoding.Load(); errors.Is(now.problem, errUnchecked) {
+		return e.c.noEncoder(e.old, now.problem) // it is being asked at this moment
+	} else if now.encoder == nil {
 		// Judged queries, too, would be compared with nothing.
 		queries, judged = nil, nil
-		e.report.Reasons["judgement"] = "the former generation has no encoder that can be run"
-		e.report.Reasons["agreement"] = e.report.Reasons["judgement"]
+		e.nothingBefore("the former generation has no encoder that can be run")
 	}
 	var runs []compare.Query
 	var old, anew []float64 // milliseconds
 	ran := map[string]int{} // into runs, of live queries: what was asked twice counts twice, and is run once
 	began := time.Now()
+asking:
 	for _, q := range queries {
 		if len(e.m.judged) == 0 && len(runs) >= evaluateQueries && time.Since(began) > sampledTime {
 			break
@@ -276,16 +293,23 @@ func (e *evaluation) compare(ctx context.Context) error {
 		}
 		e.lane.pause()
 		run, a, b, err := e.both(ctx, q)
+		var former *formerError
 		var refused *Error
-		if errors.As(err, &refused) && ctx.Err() == nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &former) && !e.inPlace():
+			e.nothingBefore(former.Error())
+			judged, runs, old, anew = nil, nil, nil, nil
+			break asking
+		case errors.As(err, &refused) && refused.Kind == KindInvalid:
 			e.report.Reasons["agreement"] = "a query could not be answered in both generations: " + refused.Detail
 			if len(e.m.judged) > 0 {
-				run = compare.Query{ID: q.ID, Text: q.Text} // a run without hits counts 0
-				runs = append(runs, run)
+				runs = append(runs, run) // a side without hits counts 0
 			}
 			continue
-		}
-		if err != nil {
+		default:
 			return err
 		}
 		if e.report.Sample == sampleLive {
@@ -293,20 +317,42 @@ func (e *evaluation) compare(ctx context.Context) error {
 		}
 		runs, old, anew = append(runs, run), append(old, a), append(anew, b)
 	}
-	e.latency(old, anew)
+	if !e.inPlace() {
+		e.latency(old, anew)
+	}
 	evaluated := report.Evaluation{
-		Runs: runs, Judged: judged, Warnings: warnings, Old: e.old.manifest.Metric, New: e.anew.manifest.Metric,
+		Runs: runs, Judged: judged, Warnings: check.Warnings(), Old: e.old.manifest.Metric, New: e.anew.manifest.Metric,
 		Options: compare.Options{Bootstrap: evaluate.Bootstrap{Seed: 1}},
 	}
 	if err := e.report.Evaluate(evaluated); err != nil {
 		return err
 	}
-	if j := e.report.Judgement; j != nil {
-		d := j.Difference.NDCG10
-		passed := d.Mean >= 0 || !d.Decided()
-		e.gate("judgement", passed, fmt.Sprintf("nDCG@10 %+.4f (%.4f to %.4f)", d.Mean, d.Low, d.High), "not decidedly worse")
+	if e.report.Judgement != nil {
+		e.judgement(check)
 	}
 	return nil
+}
+
+// judgement: judged queries do not decidedly worse, and there are some that can
+// do better or worse.
+func (e *evaluation) judgement(check *evaluate.Check) {
+	j := e.report.Judgement
+	missing, all := check.Missing()
+	d := j.Difference.NDCG10
+	tells := slices.ContainsFunc(j.PerQuery, func(q compare.JudgedQuery) bool { return q.Old.NDCG10 > 0 || q.New.NDCG10 > 0 })
+	measured := fmt.Sprintf("nDCG@10 %+.4f (%.4f to %.4f)", d.Mean, d.Low, d.High)
+	switch {
+	case all == 0:
+		measured = "no query has a relevant document"
+	case missing == all:
+		measured = fmt.Sprintf("none of the %d judged documents is in the collection", all)
+	case !tells:
+		measured = "nDCG@10 of every query is 0 in both"
+	}
+	if missing > 0 && missing < all {
+		measured += fmt.Sprintf("; %d of %d judged documents are missing", missing, all)
+	}
+	e.gate("judgement", tells && (d.Mean >= 0 || !d.Decided()), measured, "not decidedly worse")
 }
 
 // latency compares the slowest searches.
@@ -332,23 +378,24 @@ const (
 )
 
 // queries are the judged ones, or those that people asked lately, or the
-// beginnings of sampled documents.
-func (e *evaluation) queries(ctx context.Context) (queries []compare.Query, warnings []evaluate.Warning, err error) {
+// beginnings of sampled documents. check has seen every document where there are
+// judged ones.
+func (e *evaluation) queries(ctx context.Context) (queries []compare.Query, check *evaluate.Check, err error) {
+	check = evaluate.NewCheck(e.m.judged)
 	if len(e.m.judged) > 0 {
 		e.report.Sample = sampleJudged
-		check := evaluate.NewCheck(e.m.judged)
 		for _, q := range e.m.judged {
 			queries = append(queries, compare.Query{ID: q.ID, Text: q.Text})
 		}
 		err = e.c.each(ctx, func(d store.Stored) { check.Document(d.ID.String(), d.Text) })
-		return queries, check.Warnings(), err
+		return queries, check, err
 	}
 	if texts, different := e.c.recent.sample(); different >= liveLeast {
 		e.report.Sample = sampleLive
 		for i, text := range texts {
 			queries = append(queries, compare.Query{ID: fmt.Sprintf("live-%d", i+1), Text: text})
 		}
-		return queries, nil, nil
+		return queries, check, nil
 	}
 	e.report.Sample = sampleDocuments
 	n, err := e.c.stored.Count(ctx, nil)
@@ -365,15 +412,29 @@ func (e *evaluation) queries(ctx context.Context) (queries []compare.Query, warn
 	})
 	// The first of them are as good a sample as all.
 	rand.New(rand.NewPCG(1, uint64(n))).Shuffle(len(queries), func(i, j int) { queries[i], queries[j] = queries[j], queries[i] })
-	return queries, nil, err
+	return queries, check, err
 }
 
+// nothingBefore says why there is nothing to compare the target with.
+func (e *evaluation) nothingBefore(reason string) {
+	e.report.Reasons["judgement"], e.report.Reasons["agreement"] = reason, reason
+}
+
+// formerError is that the generation before can't be asked.
+type formerError struct{ error }
+
+func (e *formerError) Unwrap() error { return e.error }
+
 // both answers a query in both generations, and says how long the searches
-// took in milliseconds.
+// took in milliseconds. A text that one of them refuses is an error of
+// KindInvalid, and run has the hits of the other.
 func (e *evaluation) both(ctx context.Context, q compare.Query) (run compare.Query, old, anew float64, err error) {
 	run = compare.Query{ID: q.ID, Text: q.Text}
-	if run.Old, old, err = e.one(ctx, e.old, q.Text); err != nil {
-		return run, 0, 0, err
+	var refused error
+	if run.Old, old, refused = e.one(ctx, e.old, q.Text); refused != nil {
+		if e := (*Error)(nil); !errors.As(refused, &e) || e.Kind != KindInvalid {
+			return run, 0, 0, &formerError{refused}
+		}
 	}
 	run.New, anew, err = e.one(ctx, e.anew, q.Text)
 	switch e.report.Sample {
@@ -385,6 +446,9 @@ func (e *evaluation) both(ctx context.Context, q compare.Query) (run compare.Que
 		own := func(h compare.Hit) bool { return h.ID == q.ID }
 		run.Old, run.New = slices.DeleteFunc(run.Old, own), slices.DeleteFunc(run.New, own)
 	}
+	if err == nil {
+		err = refused
+	}
 	return run, old, anew, err
 }
 
@@ -393,19 +457,27 @@ func (e *evaluation) one(ctx context.Context, g *generation, text string) (hits 
 	if err != nil {
 		return nil, 0, textError(err, func(int) string { return "" })
 	}
+	vectors := encoded.Vectors
+	if e.inPlace() && g == e.anew {
+		// The store knows the former prompt's space alone, and the vectors of both
+		// can be compared: compat.VerdictRecheck.
+		if vectors, err = e.old.raw.Stamp([][]float32{vectors.Row(0)}); err != nil {
+			return nil, 0, err
+		}
+	}
 	// The least of some is the search's own time; what others do beside it,
 	// writes and the backlog among them, is not its fault.
 	ms = math.Inf(1)
 	for range latencyTries {
 		e.lane.pause()
 		began := time.Now()
-		if _, err = e.c.stored.Search(ctx, encoded.Vectors, store.SearchQuery{Limit: gateRecallK, Generation: g.number}); err != nil {
+		if _, err = e.c.stored.Search(ctx, vectors, store.SearchQuery{Limit: gateRecallK, Ef: g.manifest.Search.Ef, Generation: g.number}); err != nil {
 			return nil, 0, err
 		}
 		ms = min(ms, float64(time.Since(began))/float64(time.Millisecond))
 	}
 	e.lane.pause()
-	found, err := e.c.stored.Search(ctx, encoded.Vectors, store.SearchQuery{Limit: evaluateDepth, Generation: g.number})
+	found, err := e.c.stored.Search(ctx, vectors, store.SearchQuery{Limit: evaluateDepth, Ef: g.manifest.Search.Ef, Generation: g.number})
 	for _, h := range found.Hits {
 		hits = append(hits, compare.Hit{ID: h.ID.String(), Score: float64(h.Score), Text: h.Text})
 	}

@@ -28,24 +28,48 @@ type MigrationWish struct {
 	Bridge      *BridgeWish       // nil: texts wait for the cut-over where the encoder can't be run
 }
 
-// Migrate starts a migration and gives its record. What needs no new
-// generation is done at once, and ended when Migrate returns. Errors:
-// *compat.MismatchError where there is no way, KindConflict where one is under
-// way, KindNotReady where the disk has no room, and those of the encoder.
-func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (migrate.Migration, error) {
+// Validate says what is out of bounds, or does not go together.
+func (w MigrationWish) Validate() error {
 	if err := validLimits(w.Limits); err != nil {
-		return migrate.Migration{}, err
+		return err
 	}
 	if err := (MigrationUpdate{Shadow: &w.Shadow, Canary: &w.Canary}).Validate(); err != nil {
-		return migrate.Migration{}, err
+		return err
 	}
 	if err := notWithAuto(w.Auto, w.Canary); err != nil {
-		return migrate.Migration{}, err
+		return err
 	}
 	if w.Bridge != nil {
 		if err := w.Bridge.Validate(); err != nil {
-			return migrate.Migration{}, invalid("bad_bridge", "/bridge", "%v", err)
+			return invalid("bad_bridge", "/bridge", "%v", err)
 		}
+	}
+	return nil
+}
+
+// idle refuses where a migration of the collection is under way.
+func (s *Service) idle(c *Collection) error {
+	m := s.migrations.of(c)
+	if m == nil {
+		return nil
+	}
+	record := m.get()
+	return &Error{
+		Kind: KindConflict, Code: "migration_under_way", Detail: fmt.Sprintf("migration %d of %q is %s", record.ID, c.Name(), record.State),
+		Remedy: fmt.Sprintf("finish it (commit) or abort it first: POST /collections/%s/migrations/%d/abort", c.Name(), record.ID),
+	}
+}
+
+// Migrate starts a migration and gives its record. What needs no new
+// generation is done at once, and ended when Migrate returns; another query
+// prompt only where the judged queries, which are run before, don't do decidedly
+// worse with it: the migration has failed otherwise. Errors:
+// *compat.MismatchError where there is no way, KindInvalid for what does not
+// suit the change, KindConflict where one is under way, KindNotReady where the
+// disk has no room, and those of the encoder.
+func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (migrate.Migration, error) {
+	if err := w.Validate(); err != nil {
+		return migrate.Migration{}, err
 	}
 	want, err := s.target(ctx, c, w.Wish)
 	if err != nil {
@@ -55,20 +79,23 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 	if err != nil {
 		return migrate.Migration{}, err
 	}
+	judged, err := s.recheck(ctx, c, w, want)
+	if err != nil {
+		return migrate.Migration{}, err
+	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if m := s.migrations.of(c); m != nil {
-		record := m.get()
-		return record, &Error{
-			Kind: KindConflict, Code: "migration_under_way", Detail: fmt.Sprintf("migration %d of %q is %s", record.ID, c.Name(), record.State),
-			Remedy: fmt.Sprintf("finish it (commit) or abort it first: POST /collections/%s/migrations/%d/abort", c.Name(), record.ID),
-		}
+	if err := s.idle(c); err != nil {
+		return migrate.Migration{}, err
 	}
 	have := c.Manifest()
 	facts.Asked = w.Wish.asked()
 	mismatch := compat.NewMismatch(c.Name(), have, want, facts)
 	if mismatch.Plan.Verdict == compat.VerdictRefuse {
 		return migrate.Migration{}, mismatch
+	}
+	if err := w.suits(mismatch.Plan.Verdict); err != nil {
+		return migrate.Migration{}, err
 	}
 	if w.Bridge != nil {
 		if err := s.bridgeable(ctx, c, mismatch.Plan.Verdict, facts.Documents); err != nil {
@@ -98,7 +125,7 @@ func (s *Service) Migrate(ctx context.Context, c *Collection, w MigrationWish) (
 		}
 	}
 	if mismatch.Plan.Verdict.Opens() {
-		return s.settle(ctx, m, want)
+		return s.settle(ctx, m, want, judged)
 	}
 	return s.begin(ctx, m, want)
 }
@@ -114,10 +141,16 @@ func (s *Service) target(ctx context.Context, c *Collection, w Wish) (compat.Man
 	return want, checked.Validate()
 }
 
-// settle gives the serving generation its manifest: the vectors stay.
-func (s *Service) settle(ctx context.Context, m *migration, want compat.Manifest) (migrate.Migration, error) {
+// settle gives the serving generation its manifest: the vectors stay. judged is
+// what the judged queries said of it, if there are any.
+func (s *Service) settle(ctx context.Context, m *migration, want compat.Manifest, judged *rechecked) (migrate.Migration, error) {
 	c := m.c
 	m.record.To = m.record.From
+	if passed, err := m.judgedBy(judged); err != nil {
+		return migrate.Migration{}, err
+	} else if !passed {
+		return m.refuse(ctx, judged)
+	}
 	want.Evidence = c.Manifest().Evidence
 	encoder, problem, err := s.settled(ctx, c, &want)
 	if err != nil {
@@ -144,6 +177,7 @@ func (s *Service) settle(ctx context.Context, m *migration, want compat.Manifest
 	}
 	err = errors.Join(err, end())
 	former.hold.release()
+	c.scales.forget()
 	s.logger.Info("collection opened under another manifest", "collection", c.Name(), "verdict", record.Verdict.String())
 	return record, err
 }
@@ -242,9 +276,7 @@ func (s *Service) begin(ctx context.Context, m *migration, want compat.Manifest)
 		return migrate.Migration{}, err
 	}
 	defer m.step.leave()
-	s.migrations.mu.Lock()
-	s.migrations.active[c.Name()] = m
-	s.migrations.mu.Unlock()
+	s.migrations.enter(m)
 	m.startLocked()
 	s.logger.Info("migration started", "collection", c.Name(), "migration", record.ID, "verdict", record.Verdict.String(), "documents", record.Progress.Total)
 	return record, nil

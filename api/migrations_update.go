@@ -88,7 +88,7 @@ func (s *Service) UpdateMigration(ctx context.Context, c *Collection, id uint64,
 		return migrate.Migration{}, err
 	}
 	defer m.step.leave()
-	if record := m.get(); record.State.Final() {
+	if record := m.get(); record.State.Final() || record.InPlace() {
 		return migrate.Migration{}, hasEnded(record)
 	} else if u.Canary != nil {
 		if err := notWithAuto(record.Auto, *u.Canary); err != nil {

@@ -276,7 +276,15 @@ func (t *trainingRun) migrate(ctx context.Context) error {
 		return err
 	}
 	t.result.Estimate = &estimate
-	m, err := s.Migrate(ctx, t.c, MigrationWish{Wish: wish, Auto: true, Judged: t.wish.Judged})
+	diff, err := s.Diff(ctx, t.c, wish)
+	if err != nil {
+		return err
+	}
+	judged := t.wish.Judged
+	if diff.Plan.Verdict.Opens() { // the training came to the very model that serves
+		judged = nil
+	}
+	m, err := s.Migrate(ctx, t.c, MigrationWish{Wish: wish, Auto: true, Judged: judged})
 	if err != nil {
 		return err
 	}

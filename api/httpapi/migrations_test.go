@@ -76,8 +76,14 @@ func TestMigrations(t *testing.T) {
 	s.must(409, "POST", path+"/pause", nil)
 	s.must(409, "POST", path+"/commit", nil)
 	s.must(400, "POST", path+"/cutover", `{"require_card":3}`)
-	s.must(200, "POST", path+"/evaluate", `{}`)
-	s.reaches(path, "ready")
+	for _, bad := range []string{`{"text":"no id"}`, `{"id":"q","text":"a","relevant":{"5":-1}}`, `{"id":"q","text":"a","score":1}`} {
+		s.must(400, "POST", path+"/evaluate", `{"judgements":[`+bad+`]}`)
+	}
+	s.must(200, "POST", path+"/evaluate", `{"judgements":[{"id":7,"text":"harbour 5 with ferry 35","relevant":{"5":2,"6":0,"gone":0.5}}]}`)
+	r = s.reaches(path, "ready")
+	if measured := fmt.Sprint(r.at(t, "result", "gates")); !strings.Contains(measured, "1 of 2 judged documents are missing") || r.at(t, "result", "evaluation", "judgement", "warnings", 0, "code") != "missing_documents" {
+		t.Errorf("a judged document that is not there: %s", measured)
+	}
 	s.must(200, "POST", path+"/cutover", nil)
 	after := s.must(200, "POST", "/collections/c/points/query", `{"query":{"text":"harbour 5 with ferry 35"},"limit":3}`)
 	if after.header.Get(headerFingerprint) == before.header.Get(headerFingerprint) || after.header.Get("ETag") == before.header.Get("ETag") {
@@ -119,6 +125,11 @@ func TestMigrations(t *testing.T) {
 		t.Errorf("history: %.600s", r.body)
 	}
 	s.must(422, "POST", "/collections/c/migrations", `{"limits":{"cpus":0.001}}`)
+	for with, code := range map[string]string{judged: "nothing_to_judge", `"shadow":0.1`: "nothing_to_compare", `"canary":0.1`: "nothing_to_compare"} {
+		if r = s.must(422, "POST", "/collections/c/migrations", `{"search":{"ef":99},`+with+`}`); r.at(t, "code") != code || r.at(t, "remedy") == "" {
+			t.Errorf("search defaults with %s: %s", with, r.body)
+		}
+	}
 	s.must(400, "POST", "/collections/c/migrations", `{"judgements":[{"id":"q"}]}`)
 	s.must(404, "POST", "/collections/c/migrations", `{"embedding":{"model":"local:none"}}`)
 }

@@ -19,7 +19,8 @@
 //	committed        the old generation is gone; final
 //	rolled_back      queries go to the old generation, and the target is current
 //	paused           nothing is encoded; writes still go to both generations
-//	failed           as paused: Migration.Reason says why, resume tries again
+//	failed           as paused: Migration.Reason says why, resume tries again;
+//	                 without a target (Migration.InPlace) nothing has changed
 //	aborted          the target is gone; final
 //
 // # What is never done twice

@@ -102,7 +102,7 @@ type Migration struct {
 	Verdict    compat.Verdict  `json:"verdict"`
 	Changes    []compat.Change `json:"changes"`
 	From       uint64          `json:"from"` // generation that served at the start
-	To         uint64          `json:"to"`   // target; From where none was needed
+	To         uint64          `json:"to"`   // target; From: none was needed
 	Auto       bool            `json:"auto"`
 	// RequireCard: the target's model card is one of the gates.
 	RequireCard bool       `json:"require_card,omitempty"`
@@ -119,6 +119,10 @@ type Migration struct {
 	Live       json.RawMessage `json:"live,omitempty"`
 	Evaluation json.RawMessage `json:"evaluation,omitempty"`
 }
+
+// InPlace reports whether no target is needed: the serving generation itself is
+// changed, or was not, by a migration that has failed.
+func (m *Migration) InPlace() bool { return m.From == m.To }
 
 // Apply takes the step of an event at a time. It changes nothing on ErrStep.
 func (m *Migration) Apply(e Event, at time.Time) error {
@@ -159,10 +163,6 @@ func (m *Migration) Fail(reason error, at time.Time) error {
 	m.Reason = reason.Error()
 	return nil
 }
-
-// InPlace reports whether it changed the manifest of the generation that
-// served, and led to no other.
-func (m *Migration) InPlace() bool { return m.From == m.To }
 
 // Clone shares nothing that changes.
 func (m *Migration) Clone() Migration {

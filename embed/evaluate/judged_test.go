@@ -175,6 +175,9 @@ func TestCheckJudged(t *testing.T) {
 	c.Document("1", document)
 	c.Document("2", "Rye bread")
 	c.Document("3", "")
+	if missing, all := c.Missing(); missing != 1 || all != 3 {
+		t.Errorf("%d of %d judged documents are missing, want 1 of 3", missing, all)
+	}
 	got := warningsByCode(c.Warnings())
 	for code, want := range map[string]string{
 		"missing_documents": "1 [own]", "nothing_relevant": "1 [empty]", "few_queries": "4 []", "near_duplicates": "2 [copy in 1 title in 2]", "repeated_queries": "1 [again]",

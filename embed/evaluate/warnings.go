@@ -28,8 +28,9 @@ const maxExamples = 10
 type Check struct {
 	judged []Judged
 	near   *nearTexts
-	judges map[string][]int // the queries that judge a document
+	judges map[string][]int // the queries that judge a document that was not seen
 	found  []int            // judged documents of each query that were seen
+	all    int              // different judged documents
 	copies map[int]string   // the first document that is a near-duplicate, by query
 }
 
@@ -42,8 +43,13 @@ func NewCheck(judged []Judged) *Check {
 			c.judges[id] = append(c.judges[id], i)
 		}
 	}
+	c.all = len(c.judges)
 	return c
 }
+
+// Missing is how many of the different judged documents were not given, and how
+// many there are.
+func (c *Check) Missing() (missing, all int) { return len(c.judges), c.all }
 
 // Document takes one document into account.
 func (c *Check) Document(id, text string) {
