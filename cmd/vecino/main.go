@@ -103,7 +103,7 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	options := []kong.Option{
 		kong.Name("vecino"), kong.Description(description), kong.DefaultEnvars("VECINO"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		adoptVars(), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code; panic(exited) }),
+		adoptVars(), judgedVars(), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code; panic(exited) }),
 		kong.Bind(&output{Writer: stdout, errors: stderr, input: stdin}), kong.BindTo(ctx, (*context.Context)(nil)),
 	}
 	if path := os.Getenv("VECINO_CONFIG"); path != "" {

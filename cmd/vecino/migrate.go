@@ -1,22 +1,21 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/compat/migrate"
+	"github.com/vecino-db/vecino/embed/evaluate"
 )
 
 // migrateCmd holds the commands that lead a collection to another manifest.
@@ -88,26 +87,25 @@ func (t target) wish() (map[string]any, error) {
 	return body, nil
 }
 
-// judgedLines reads a file of judged queries, an object a line, for a body.
-func judgedLines(path string) ([]json.RawMessage, error) {
-	file, err := os.ReadFile(path)
+// judgedVars are what the help of --qrels names.
+func judgedVars() kong.Vars {
+	return kong.Vars{
+		"judged": `a line each: {"id":"q1","text":"how long does rye bread keep","relevant":{"doc-7":1}}; or directory with BEIR's queries.jsonl and qrels`,
+	}
+}
+
+// judgedQueries reads judged queries for a body, which has each as a line of a
+// file of them is.
+func judgedQueries(path string) ([]map[string]any, error) {
+	judged, err := evaluate.OpenJudged(path)
 	if err != nil {
-		return nil, fmt.Errorf("judged queries: %w", err)
+		return nil, err
 	}
-	var lines []json.RawMessage
-	scanner := bufio.NewScanner(bytes.NewReader(file))
-	scanner.Buffer(nil, 16<<20)
-	for scanner.Scan() {
-		text := bytes.TrimSpace(scanner.Bytes())
-		if len(text) == 0 {
-			continue
-		}
-		if !json.Valid(text) {
-			return nil, fmt.Errorf("judged queries: line %d of %s is no JSON object; write one {\"id\", \"text\", \"relevant\"} a line", len(lines)+1, path)
-		}
-		lines = append(lines, bytes.Clone(text))
+	list := make([]map[string]any, len(judged))
+	for i, q := range judged {
+		list[i] = map[string]any{"id": q.ID, "text": q.Text, "relevant": q.Gains}
 	}
-	return lines, scanner.Err()
+	return list, nil
 }
 
 // migrationState is a migration as the server tells it.
@@ -126,6 +124,9 @@ type migrationState struct {
 	Gates                                           []struct {
 		Name, Measured, Wanted string
 		Passed, Decides        bool
+	}
+	Evaluation struct { // zero before the first, and in lists
+		Judgement struct{ Warnings []evaluate.Warning }
 	}
 }
 
@@ -278,7 +279,7 @@ type migrateStartCmd struct {
 	Collection      string     `short:"c" required:"" help:"Collection." placeholder:"NAME"`
 	Auto            bool       `help:"Cut over when the gates have passed, or stop and say which have not."`
 	RequireCard     bool       `help:"Make a model card of the new generation one of the gates."`
-	Qrels           string     `help:"File of judged queries, an object a line." placeholder:"FILE"`
+	Qrels           string     `help:"File of judged queries, ${judged}." placeholder:"PATH"`
 	TokensPerSecond int        `help:"Encode no more than this." placeholder:"N"`
 	CPUs            float64    `name:"cpus" help:"Use no more processor time than so many processors have; 0.5 is half of one." placeholder:"X"`
 	Batch           int        `help:"Documents that are encoded together; 64 when left out." placeholder:"N"`
@@ -304,6 +305,11 @@ func (migrateStartCmd) Help() string {
 Queries and writes go on. It waits until the new generation is ready, has failed
 or, with --auto, serves; Ctrl-C ends the waiting, not the migration. With --data
 it has to be waited for: the next start of a server goes on with what is left.
+
+Judged queries (--qrels) gate the cut-over: a generation by which they do decidedly
+worse has failed, and so has one that they say nothing of, because none of their
+documents is there. Another query prompt alone needs no generation: the queries are
+run with both prompts before it is taken.
 
 --shadow puts a share of the live queries to both generations, behind the answer,
 and counts how much they agree and how long they take. --canary lets the new
@@ -346,7 +352,7 @@ func (c *migrateStartCmd) body() (map[string]any, error) {
 		wish["bridge"] = bridge
 	}
 	if c.Qrels != "" {
-		wish["judgements"], err = judgedLines(c.Qrels)
+		wish["judgements"], err = judgedQueries(c.Qrels)
 	}
 	return wish, err
 }

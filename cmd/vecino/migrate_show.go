@@ -121,13 +121,20 @@ func showMigration(ctx context.Context, out *output, r *remote, name, id string,
 		if !g.Passed {
 			verdict = "NOT PASSED"
 		}
-		rows = append(rows, table.Row{g.Name, verdict, line(g.Measured, 60), line(g.Wanted, 40)})
+		rows = append(rows, table.Row{g.Name, verdict, line(g.Measured, 80), line(g.Wanted, 40)})
 	}
 	if len(rows) > 0 {
 		out.Table(table.Row{"gate", "", "measured", "wanted"}, rows)
 	}
+	for _, w := range got.Evaluation.Judgement.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", line(w.Text, 300))
+	}
 	showLive(out, got)
-	if next := nexts[got.State]; next != "" {
+	next := nexts[got.State]
+	if got.From == got.To && next != "" {
+		next = "abort" // there is no target to go on with
+	}
+	if next != "" {
 		fmt.Fprintf(out, "Next: vecino migrate %s -c %s\n", next, name)
 	}
 	return nil

@@ -114,7 +114,7 @@ func (c *migrateResumeCmd) Run(ctx context.Context, out *output) error {
 // migrateEvaluateCmd measures again.
 type migrateEvaluateCmd struct {
 	whichMigration
-	Qrels string `help:"File of judged queries, an object a line." placeholder:"FILE"`
+	Qrels string `help:"File of judged queries, ${judged}." placeholder:"PATH"`
 }
 
 // Run measures.
@@ -122,7 +122,7 @@ func (c *migrateEvaluateCmd) Run(ctx context.Context, out *output) error {
 	body := map[string]any{}
 	if c.Qrels != "" {
 		var err error
-		if body["judgements"], err = judgedLines(c.Qrels); err != nil {
+		if body["judgements"], err = judgedQueries(c.Qrels); err != nil {
 			return err
 		}
 	}

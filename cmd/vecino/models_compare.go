@@ -20,7 +20,7 @@ type modelsCompareCmd struct {
 	A          string `arg:"" help:"A directory, local:NAME or builtin:NAME, with options as ?precision=int8." placeholder:"A"`
 	B          string `arg:"" help:"The other one." placeholder:"B"`
 	Collection string `short:"c" help:"Collection whose documents are ranked." placeholder:"NAME"`
-	Qrels      string `help:"With -c: file of judged queries, an object a line. Pairs cut out of the documents when left out." placeholder:"FILE"`
+	Qrels      string `help:"With -c: file of judged queries, ${judged}. Pairs cut out of the documents when left out." placeholder:"PATH"`
 	Title      string `help:"With -c: payload field with a document's title." placeholder:"FIELD"`
 	STS        string `name:"sts" help:"File of sentence pairs with people's scores: two sentences and a score a line, separated by tabs, or by commas in a .csv." placeholder:"FILE"`
 	Corpus     string `help:"Directory of a judged collection: BEIR's files, or SMART's as Cranfield has them." placeholder:"DIR"`

@@ -32,7 +32,7 @@ type modelsTrainCmd struct {
 	Seed       uint64 `help:"Seed of the order of the pairs." default:"1"`
 	Threads    int    `help:"Threads. 0: one a core." default:"0"`
 	Migrate    bool   `help:"Train, evaluate, plan and migrate in one job of the server, cutting over when the gates have passed."`
-	Qrels      string `help:"With --migrate: file of judged queries, an object a line. They refuse a worse model and gate the migration." placeholder:"FILE"`
+	Qrels      string `help:"With --migrate: file of judged queries, ${judged}. They refuse a worse model and gate the migration." placeholder:"PATH"`
 	JSON       bool   `help:"Print JSON."`
 }
 

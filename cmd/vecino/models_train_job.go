@@ -28,7 +28,7 @@ func (c *modelsTrainCmd) job(ctx context.Context, out *output, name string) erro
 	}
 	body["pairs"] = listed
 	if c.Qrels != "" {
-		if body["judgements"], err = judgedLines(c.Qrels); err != nil {
+		if body["judgements"], err = judgedQueries(c.Qrels); err != nil {
 			return err
 		}
 	}
