@@ -4,9 +4,8 @@
 // is one way to do each thing.
 //
 // Values come from flags, then VECINO_* variables, then the YAML file of
-// --config. The exit status is 0 for success, 1 for failure, 2 for a wrong
-// command line, and 3 for a refusal because vectors of another embedding space
-// would have been mixed.
+// --config. The exit statuses stand below, in vecino --help and in
+// docs/MIGRATION.md.
 package main
 
 import (
@@ -26,9 +25,9 @@ import (
 // The exit statuses.
 const (
 	exitOK      = 0
-	exitFailed  = 1
-	exitUsage   = 2
-	exitRefused = 3 // another embedding space
+	exitFailed  = 1 // also: what was waited for did not come
+	exitUsage   = 2 // a wrong command line
+	exitRefused = 3 // another embedding space, or no way to what is asked for
 )
 
 // cli is the command line.
@@ -63,14 +62,25 @@ const description = `Text in, nearest neighbours out.
 
 Values come from flags, then VECINO_* variables (VECINO_SERVER for --server),
 then the file of --config. --data of a command that needs a server has no
-variable: VECINO_DATA is that of serve. Exit status: 0 done, 1 failed, 2 wrong command
-line, 3 refused because of another embedding space.`
+variable: VECINO_DATA is that of serve.
+
+Exit status:
+  0  done
+  1  failed; also a migration that was waited for and is not ready, or with --auto
+     does not serve
+  2  wrong command line
+  3  another embedding space, or no way to what is asked for: vectors would be mixed
+     (ingest, import), are not the model's (manifest adopt), would be others (manifest
+     diff), can't be brought over (migrate plan, migrate start)`
 
 // usageError is a wrong command line.
 type usageError struct{ error }
 
 // Unwrap gives the reason.
 func (e usageError) Unwrap() error { return e.error }
+
+// refusedError says that spaces don't fit, where no request was refused.
+type refusedError struct{ error }
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -145,12 +155,13 @@ func report(stderr io.Writer, err error) int {
 	}
 	fmt.Fprintf(stderr, "vecino: %v\n", err)
 	var usage usageError
+	var answer refusedError
 	var refused *serverError
 	switch {
 	case errors.As(err, &usage):
 		fmt.Fprintln(stderr, "Run vecino --help, or vecino COMMAND --help.")
 		return exitUsage
-	case errors.Is(err, compat.ErrMismatch), errors.As(err, &refused) && refused.anotherSpace():
+	case errors.Is(err, compat.ErrMismatch), errors.As(err, &answer), errors.As(err, &refused) && refused.anotherSpace():
 		return exitRefused
 	}
 	return exitFailed

@@ -35,7 +35,14 @@ func vecino(t *testing.T, args ...string) (int, string, string) {
 // serving starts a server for commands and points VECINO_SERVER at it.
 func serving(t *testing.T) *runningServer {
 	t.Helper()
-	s, err := startServer(t.Context(), serveOptions{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0"})
+	return servingOf(t, serveOptions{Data: filepath.Join(t.TempDir(), "data")})
+}
+
+// servingOf is serving with options.
+func servingOf(t *testing.T, o serveOptions) *runningServer {
+	t.Helper()
+	o.Listen = "127.0.0.1:0"
+	s, err := startServer(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,19 @@ type manifestDiffCmd struct {
 	JSON       bool   `help:"Print JSON."`
 }
 
-// Run compares. The exit status tells: 3 where the vectors would be others.
+// Help teaches.
+func (manifestDiffCmd) Help() string {
+	return `Examples:
+  vecino manifest diff -c notes --model local:potion
+  vecino manifest diff -c notes --encoding int8 --json
+
+What is left out stays as it is. Exit status: 0 the vectors stay in their space
+(only the index, its encoding, the query prompt or search defaults differ, or
+nothing), 3 they would be others, whether there is a way to them (derive, reembed)
+or none (refuse). The time that it takes: vecino migrate plan.`
+}
+
+// Run compares.
 func (c *manifestDiffCmd) Run(ctx context.Context, out *output) error {
 	wish, err := c.wish()
 	if err != nil {
@@ -32,10 +44,11 @@ func (c *manifestDiffCmd) Run(ctx context.Context, out *output) error {
 		if err := r.result(ctx, http.MethodPost, collection(c.Collection, "/manifest/diff"), wish, &raw); err != nil {
 			return err
 		}
-		if c.JSON {
-			return out.JSON(raw)
+		got, err := printPlan(out, c.Collection, raw, c.JSON)
+		if err == nil && got.anotherSpace() {
+			err = refusedError{fmt.Errorf("%s: the vectors would be those of another space (%s)", c.Collection, got.Verdict)}
 		}
-		return printPlan(out, c.Collection, raw)
+		return err
 	})
 }
 

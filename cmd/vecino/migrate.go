@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/embed/evaluate"
@@ -32,6 +34,24 @@ type migrateCmd struct {
 	Rollback migrateRollbackCmd `cmd:"" help:"Let the former generation serve again; no write is lost."`
 	Commit   migrateCommitCmd   `cmd:"" help:"End the former generation."`
 	Abort    migrateAbortCmd    `cmd:"" help:"End the new generation."`
+}
+
+// Help teaches the order of the steps.
+func (migrateCmd) Help() string {
+	return `A migration fills a second generation beside the one that serves, measures it, and
+lets it serve when you say so. The steps, in their order:
+
+  vecino migrate plan -c notes --model local:potion     what it means and takes
+  vecino migrate start -c notes --model local:potion --qrels judged.jsonl
+  vecino migrate status -c notes --report ./report      gates, figures, the report
+  vecino migrate cutover -c notes                       the new generation serves
+  vecino migrate rollback -c notes                      back, if it does not please
+  vecino migrate commit -c notes                        the former generation goes
+
+Between start and commit (or abort) every write goes to both generations, and the
+disk holds both. No gate can be overridden: what fails is mended and evaluated
+again, or aborted. One collection is filled after another.
+The runbook: docs/MIGRATION.md.`
 }
 
 // target says what a collection should become: what is left out stays.
@@ -119,6 +139,7 @@ type migrationState struct {
 	EndedAt                                         *time.Time `json:"ended_at"`
 	Limits                                          migrate.Limits
 	Progress                                        migrate.Progress
+	Bridge                                          *api.BridgeRecord
 	Shadow                                          *shadowState
 	Canary                                          *canaryState
 	Gates                                           []struct {
@@ -169,7 +190,8 @@ func (migratePlanCmd) Help() string {
 
 Every text is counted by the target's own tokenizer. The time is that of a
 rehearsal: for about five seconds a sample of the documents goes through all
-that a migration does, beside whatever else the server does. Nothing changes.`
+that a migration does, beside whatever else the server does. Nothing changes.
+Exit status: 0 there is a way, 3 there is none (verdict refuse).`
 }
 
 // Run plans.
@@ -187,35 +209,48 @@ func (c *migratePlanCmd) Run(ctx context.Context, out *output) error {
 		if err := r.result(ctx, http.MethodPost, path, wish, &raw); err != nil {
 			return err
 		}
-		if c.JSON {
-			return out.JSON(raw)
+		got, err := printPlan(out, c.Collection, raw, c.JSON)
+		if err == nil && got.Verdict == compat.VerdictRefuse {
+			err = refusedError{fmt.Errorf("%s: there is no way to what is asked for: %s", c.Collection, got.Plan.Summary)}
 		}
-		return printPlan(out, c.Collection, raw)
+		return err
 	})
 }
 
-// printPlan shows a plan.
-func printPlan(out *output, name string, raw json.RawMessage) error {
-	var got struct {
-		Verdict  string
-		Changes  []compat.Change
-		Plan     compat.Plan
-		Estimate *struct {
-			Documents, Tokens, Truncated, Cached int
-			Exact                                bool
-			TokensPerSecond                      float64 `json:"tokens_per_second"`
-			Seconds                              float64
-			SecondsLow                           float64 `json:"seconds_low"`
-			SecondsHigh                          float64 `json:"seconds_high"`
-			EvaluationSeconds                    float64 `json:"evaluation_seconds"`
-			DiskBytes                            int64   `json:"disk_bytes"`
-			FreeBytes                            int64   `json:"free_bytes"`
-			MemoryBytes                          int64   `json:"memory_bytes"`
-			Price                                *float64
-		}
+// plan is what a change would mean and take, as the server tells it.
+type plan struct {
+	Verdict  compat.Verdict
+	Changes  []compat.Change
+	Plan     compat.Plan
+	Estimate *struct {
+		Documents, Tokens, Truncated, Cached int
+		Exact                                bool
+		TokensPerSecond                      float64 `json:"tokens_per_second"`
+		Seconds                              float64
+		SecondsLow                           float64 `json:"seconds_low"`
+		SecondsHigh                          float64 `json:"seconds_high"`
+		EvaluationSeconds                    float64 `json:"evaluation_seconds"`
+		DiskBytes                            int64   `json:"disk_bytes"`
+		FreeBytes                            int64   `json:"free_bytes"`
+		MemoryBytes                          int64   `json:"memory_bytes"`
+		Price                                *float64
 	}
+}
+
+// anotherSpace reports whether the vectors would be those of another space.
+func (p plan) anotherSpace() bool {
+	return p.Verdict == compat.VerdictRefuse || slices.ContainsFunc(p.Changes, func(c compat.Change) bool {
+		return c.Verdict >= compat.VerdictDerive && strings.HasPrefix(c.Field, "space.")
+	})
+}
+
+// printPlan shows a plan, and gives it.
+func printPlan(out *output, name string, raw json.RawMessage, asJSON bool) (got plan, err error) {
 	if err := json.Unmarshal(raw, &got); err != nil {
-		return fmt.Errorf("the answer is not vecino's: %w", err)
+		return got, fmt.Errorf("the answer is not vecino's: %w", err)
+	}
+	if asJSON {
+		return got, out.JSON(raw)
 	}
 	fmt.Fprintf(out, "%s: %s. %s\n", name, got.Verdict, got.Plan.Summary)
 	printChanges(out, got.Changes)
@@ -247,7 +282,7 @@ func printPlan(out *output, name string, raw json.RawMessage) error {
 	} else {
 		fmt.Fprintln(out, got.Plan.Remedy)
 	}
-	return nil
+	return got, nil
 }
 
 // seconds is a time for people.
@@ -305,6 +340,8 @@ func (migrateStartCmd) Help() string {
 Queries and writes go on. It waits until the new generation is ready, has failed
 or, with --auto, serves; Ctrl-C ends the waiting, not the migration. With --data
 it has to be waited for: the next start of a server goes on with what is left.
+Exit status: 0 ready (with --auto: it serves), 1 a gate or the migration failed,
+3 there is no way from the collection's space. With --detach 0 says that it began.
 
 Judged queries (--qrels) gate the cut-over: a generation by which they do decidedly
 worse has failed, and so has one that they say nothing of, because none of their
@@ -369,12 +406,6 @@ func (c *migrateStartCmd) Run(ctx context.Context, out *output) error {
 			return err
 		}
 		fmt.Fprintf(out.errors, "migration %s of %s: %s\n", got.ID, c.Collection, got.Verdict)
-		if c.Detach {
-			return showMigration(ctx, out, r, c.Collection, got.ID, c.JSON)
-		}
-		if err := waitMigration(ctx, out, r, c.Collection, got.ID); err != nil {
-			return err
-		}
-		return showMigration(ctx, out, r, c.Collection, got.ID, c.JSON)
+		return followMigration(ctx, out, r, c.Collection, got.ID, !c.Detach, c.JSON)
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,19 +11,51 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"github.com/vecino-db/vecino/api"
 	"github.com/vecino-db/vecino/compat/migrate"
 )
 
 // working are the states that change by themselves.
 var working = map[string]bool{string(migrate.Planned): true, string(migrate.Backfilling): true, string(migrate.CatchingUp): true, string(migrate.Evaluating): true, string(migrate.CutOver): true}
 
-// waitMigration waits until nothing goes on by itself, and tells of it.
-func waitMigration(ctx context.Context, out *output, r *remote, name, id string) error {
+// followMigration shows a migration, behind a wait where one is asked for; then
+// one that did not get where it should is an error.
+func followMigration(ctx context.Context, out *output, r *remote, name, id string, wait, asJSON bool) error {
+	if !wait {
+		return showMigration(ctx, out, r, name, id, asJSON)
+	}
+	ended, err := waitMigration(ctx, out, r, name, id)
+	if err != nil {
+		return err
+	}
+	return errors.Join(showMigration(ctx, out, r, name, id, asJSON), ended.missed(name))
+}
+
+// missed is the error of a migration that was waited for and is neither ready
+// nor serves; of an automatic one, that does not serve.
+func (m migrationState) missed(name string) error {
+	switch state := migrate.State(m.State); {
+	case state.Served(), !m.Auto && (state == migrate.Ready || state == migrate.RolledBack):
+		return nil
+	}
+	text := fmt.Sprintf("migration %s of %s is %s", m.ID, name, m.State)
+	if m.Reason != "" {
+		text += ": " + line(m.Reason, 400)
+	}
+	if next := nexts[m.State]; next != "" {
+		text += fmt.Sprintf("\n  what to do: vecino migrate %s -c %s", next, name)
+	}
+	return errors.New(text)
+}
+
+// waitMigration waits until nothing goes on by itself, tells of it, and gives
+// what there is then.
+func waitMigration(ctx context.Context, out *output, r *remote, name, id string) (got migrationState, err error) {
 	told := time.Time{}
 	for {
-		var got migrationState
+		got = migrationState{}
 		if err := r.result(ctx, http.MethodGet, migrationsPath(name, id), nil, &got); err != nil {
-			return err
+			return got, err
 		}
 		waits := !working[got.State] && !(got.Auto && got.State == string(migrate.Ready))
 		every := 5 * time.Second
@@ -38,11 +71,11 @@ func waitMigration(ctx context.Context, out *output, r *remote, name, id string)
 			fmt.Fprintf(out.errors, "%-78s%s", text, end)
 		}
 		if waits {
-			return nil
+			return got, nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return got, ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -87,6 +120,25 @@ var nexts = map[string]string{
 	string(migrate.Paused): "resume|abort", string(migrate.Failed): "resume|evaluate|abort",
 }
 
+// bridge says what became of a migration's bridge.
+func (m migrationState) bridge() string {
+	b, state := m.Bridge, migrate.State(m.State)
+	switch b.State {
+	case api.BridgeWaiting:
+		return fmt.Sprintf("waiting; it is fitted when the new generation has %d documents, and texts are refused until then", b.Wanted)
+	case api.BridgeRefused:
+		return "refused; texts wait for the cut-over: " + b.Reason
+	}
+	use := "serving; it carries texts over to the former generation"
+	if state.Served() || state.Final() {
+		use = "not in use any more"
+	}
+	if c := b.Check; c != nil {
+		use += fmt.Sprintf(": %s, recall@%d %.3f on %d held-out documents, at least %.2f was wanted", b.Method, c.K, c.Recall, c.HeldOut, b.Least)
+	}
+	return use
+}
+
 // showMigration shows one.
 func showMigration(ctx context.Context, out *output, r *remote, name, id string, asJSON bool) error {
 	var raw json.RawMessage
@@ -114,6 +166,9 @@ func showMigration(ctx context.Context, out *output, r *remote, name, id string,
 	}
 	if got.Reason != "" {
 		fmt.Fprintf(out, "  %s\n", line(got.Reason, 400))
+	}
+	if got.Bridge != nil {
+		fmt.Fprintf(out, "  bridge: %s\n", line(got.bridge(), 400))
 	}
 	var rows []table.Row
 	for _, g := range got.Gates {

@@ -37,12 +37,7 @@ func (c *whichMigration) do(ctx context.Context, out *output, step string, body 
 				return err
 			}
 		}
-		if wait {
-			if err := waitMigration(ctx, out, r, c.Collection, id); err != nil {
-				return err
-			}
-		}
-		return showMigration(ctx, out, r, c.Collection, id, c.JSON)
+		return followMigration(ctx, out, r, c.Collection, id, wait, c.JSON)
 	})
 }
 
@@ -51,6 +46,17 @@ type migrateStatusCmd struct {
 	whichMigration
 	Wait   bool   `help:"Wait until nothing goes on by itself."`
 	Report string `help:"Write the report's files (Markdown, JSON, SVG) into this directory." placeholder:"DIR"`
+}
+
+// Help teaches.
+func (migrateStatusCmd) Help() string {
+	return `Examples:
+  vecino migrate status -c notes
+  vecino migrate status -c notes --wait --report ./report
+
+Shows state, progress, gates and what to do next; the bridge, the shadow and the
+canary where there are any. With --wait the exit status is 1 where it is not ready
+(with auto: does not serve) at the end; without, 0 says that it could be shown.`
 }
 
 // Run shows.
@@ -95,6 +101,12 @@ func (c *migrateStatusCmd) report(ctx context.Context, out *output) error {
 // migratePauseCmd pauses.
 type migratePauseCmd struct{ whichMigration }
 
+// Help teaches.
+func (migratePauseCmd) Help() string {
+	return `Nothing is encoded or evaluated until it is resumed, also over restarts. Writes
+still go to both generations, and the disk stays taken: to end it, abort it.`
+}
+
 // Run pauses.
 func (c *migratePauseCmd) Run(ctx context.Context, out *output) error {
 	return c.do(ctx, out, "pause", nil, false)
@@ -106,6 +118,13 @@ type migrateResumeCmd struct {
 	Wait bool `help:"Wait until nothing goes on by itself."`
 }
 
+// Help teaches.
+func (migrateResumeCmd) Help() string {
+	return `Goes on with a paused migration, or tries a failed one again: what the new
+generation lacks is brought in, and the gates are measured anew. With --wait the
+exit status is 1 where it is not ready (with auto: does not serve) at the end.`
+}
+
 // Run goes on.
 func (c *migrateResumeCmd) Run(ctx context.Context, out *output) error {
 	return c.do(ctx, out, "resume", nil, c.Wait)
@@ -115,6 +134,13 @@ func (c *migrateResumeCmd) Run(ctx context.Context, out *output) error {
 type migrateEvaluateCmd struct {
 	whichMigration
 	Qrels string `help:"File of judged queries, ${judged}." placeholder:"PATH"`
+}
+
+// Help teaches.
+func (migrateEvaluateCmd) Help() string {
+	return `Measures all gates again and waits: after a failure that has been mended, or with
+judged queries that came later (--qrels), which replace those that there were.
+Exit status 1 where a gate is not passed: the migration is failed then.`
 }
 
 // Run measures.
@@ -135,6 +161,13 @@ type migrateCutoverCmd struct {
 	RequireCard bool `help:"Refuse a generation without a model card."`
 }
 
+// Help teaches.
+func (migrateCutoverCmd) Help() string {
+	return `Queries that come from here on are answered by the new generation; the former one
+gets every write until the commit. Possible when every gate has passed (ready), or
+after a rollback; no flag overrides a gate.`
+}
+
 // Run cuts over.
 func (c *migrateCutoverCmd) Run(ctx context.Context, out *output) error {
 	return c.do(ctx, out, "cutover", map[string]any{"require_card": c.RequireCard}, false)
@@ -142,6 +175,13 @@ func (c *migrateCutoverCmd) Run(ctx context.Context, out *output) error {
 
 // migrateRollbackCmd goes back.
 type migrateRollbackCmd struct{ whichMigration }
+
+// Help teaches.
+func (migrateRollbackCmd) Help() string {
+	return `Possible from the cut-over until the commit. What was written meanwhile is in the
+former generation, too. Where it is not, because that model is lost, the rollback is
+refused (incomplete) and names the documents. After it: cutover again, or abort.`
+}
 
 // Run goes back.
 func (c *migrateRollbackCmd) Run(ctx context.Context, out *output) error {
@@ -151,6 +191,12 @@ func (c *migrateRollbackCmd) Run(ctx context.Context, out *output) error {
 // migrateCommitCmd commits.
 type migrateCommitCmd struct{ whichMigration }
 
+// Help teaches.
+func (migrateCommitCmd) Help() string {
+	return `Ends the migration with the new generation: the former one is deleted, its disk and
+memory are free again, and there is no rollback from here.`
+}
+
 // Run commits.
 func (c *migrateCommitCmd) Run(ctx context.Context, out *output) error {
 	return c.do(ctx, out, "commit", nil, false)
@@ -158,6 +204,12 @@ func (c *migrateCommitCmd) Run(ctx context.Context, out *output) error {
 
 // migrateAbortCmd aborts.
 type migrateAbortCmd struct{ whichMigration }
+
+// Help teaches.
+func (migrateAbortCmd) Help() string {
+	return `Ends the migration with the former generation: the new one is deleted, and with it
+what was encoded for it. Not possible while it serves: roll back first.`
+}
 
 // Run aborts.
 func (c *migrateAbortCmd) Run(ctx context.Context, out *output) error {

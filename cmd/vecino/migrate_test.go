@@ -50,7 +50,7 @@ func TestMigrateCommands(t *testing.T) {
 	}
 	report := filepath.Join(dir, "report")
 	command(0, "migrate status", "--report", report)
-	if md, err := os.ReadFile(filepath.Join(report, "report.md")); err != nil || !strings.Contains(string(md), "All gates passed") {
+	if md, err := os.ReadFile(filepath.Join(report, "report.md")); err != nil || !strings.Contains(string(md), "All gates passed") || !strings.Contains(string(md), "- Bridge: none was asked for") || strings.Contains(string(md), "training texts") {
 		t.Errorf("the report: %v %.400s", err, md)
 	}
 	command(1, "migrate commit")
@@ -130,13 +130,19 @@ func TestMigrateLive(t *testing.T) {
 	if s := command(0, "migrate", "set", "--canary", "100%", "--shadow", "0"); !strings.Contains(s, "100 % of the queries") || strings.Contains(s, "compared") {
 		t.Errorf("set: %s", s)
 	}
-	command(0, "query", "harbour 3 with ferry 21")
+	if s := command(0, "query", "harbour 3 with ferry 21"); !strings.Contains(s, "by the canary: ") || strings.Contains(s, "bridge") {
+		t.Errorf("an answer of the canary: %s", s)
+	}
 	if s := command(0, "migrate", "status"); !strings.Contains(s, "1 answered, 0 failed") || strings.Contains(s, "new -") {
 		t.Errorf("status: %s", s)
 	}
 	var got struct{ Canary struct{ Queries int } }
 	if err := json.Unmarshal([]byte(command(0, "migrate", "status", "--json")), &got); err != nil || got.Canary.Queries != 1 {
 		t.Errorf("as JSON: %+v %v", got, err)
+	}
+	var answer struct{ Usage struct{ Canary bool } }
+	if err := json.Unmarshal([]byte(command(0, "query", "--json", "harbour 3 with ferry 21")), &answer); err != nil || !answer.Usage.Canary {
+		t.Errorf("an answer as JSON: %+v %v", answer, err)
 	}
 	command(0, "migrate", "abort")
 	command(1, "migrate", "set", "--canary", "5%")

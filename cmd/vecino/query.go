@@ -39,6 +39,12 @@ type queryHit struct {
 	Text    string          `json:"text,omitempty"`
 }
 
+// queryAnswer is what is printed as JSON.
+type queryAnswer struct {
+	Points []queryHit      `json:"points"`
+	Usage  json.RawMessage `json:"usage"` // as the API has it: tokens, plan, bridge, canary, score_thresholds
+}
+
 // Run asks.
 func (c *queryCmd) Run(ctx context.Context, out *output) error {
 	body := map[string]any{"query": map[string]any{"text": c.Text}, "limit": c.Limit, "with_payload": true, "params": map[string]any{"exact": c.Exact}}
@@ -55,12 +61,14 @@ func (c *queryCmd) Run(ctx context.Context, out *output) error {
 		body["filter"] = json.RawMessage(c.Filter)
 	}
 	return c.with(ctx, func(r *remote) error {
-		var found struct {
-			Points []queryHit `json:"points"`
+		var answer struct {
+			Result struct{ Points []queryHit }
+			Usage  json.RawMessage
 		}
-		if err := r.result(ctx, http.MethodPost, collection(c.Collection, "/points/query"), body, &found); err != nil {
+		if err := r.call(ctx, http.MethodPost, collection(c.Collection, "/points/query"), body, &answer); err != nil {
 			return err
 		}
+		found := queryAnswer{answer.Result.Points, answer.Usage}
 		if c.JSON {
 			return out.JSON(found)
 		}
@@ -69,6 +77,21 @@ func (c *queryCmd) Run(ctx context.Context, out *output) error {
 			rows = append(rows, table.Row{fmt.Sprintf("%.4f", h.Score), line(fmt.Sprint(h.ID), 40), line(h.Text, 90)})
 		}
 		out.Table(table.Row{"score", "id", "text"}, rows)
-		return nil
+		return found.by(out)
 	})
+}
+
+// by says who answered where it was not the collection's own model alone.
+func (a queryAnswer) by(out *output) error {
+	var use struct{ Bridge, Canary bool }
+	if err := json.Unmarshal(a.Usage, &use); err != nil {
+		return fmt.Errorf("the answer is not vecino's: %w", err)
+	}
+	if use.Bridge {
+		fmt.Fprintln(out, "by a bridge: the text was encoded by the model that the collection is migrated to, and carried over")
+	}
+	if use.Canary {
+		fmt.Fprintln(out, "by the canary: the new generation of the migration under way answered")
+	}
+	return nil
 }
