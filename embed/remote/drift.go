@@ -14,7 +14,7 @@ import (
 // there is one, and is compat.ErrNoProbes if nothing can be told; any other
 // error means that the endpoint gave no vectors to compare.
 func (e *Encoder) Drift(ctx context.Context, stored []compat.Probe) error {
-	e.kept.clear() // what comes is asked for now, and what came before may be another model's
+	e.kept.clear() // what comes is fresh, and what came before may be another model's
 	documents, err := e.probe(ctx, embed.RoleDocument, stored)
 	if err != nil {
 		return err
