@@ -63,8 +63,11 @@ func (e *evaluation) card(ctx context.Context) error {
 	}
 	e.report.New.Card = card
 	if e.record.RequireCard {
-		measured := map[bool]string{true: "there is none", false: "there is one"}[card == ""]
-		e.gate("card", card != "", measured, "a model card: "+cardRemedy(e.anew.manifest))
+		measured := "there is one"
+		if card == "" {
+			measured = "there is none: " + cardRemedy(e.anew.manifest)
+		}
+		e.gate("card", card != "", measured, "a model card")
 	}
 	return nil
 }

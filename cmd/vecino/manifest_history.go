@@ -133,9 +133,7 @@ func gatesPassed(m migrationState) string {
 func changesOf(changes []compat.Change) string {
 	var list []string
 	for _, c := range changes {
-		if c.Verdict > compat.VerdictSame {
-			list = append(list, fmt.Sprintf("%s %s to %s", c.Field, c.Have, c.Want))
-		}
+		list = append(list, fmt.Sprintf("%s %s to %s", c.Field, c.Have, c.Want))
 	}
 	return strings.Join(list, ", ")
 }

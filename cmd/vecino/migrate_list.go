@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -41,15 +42,16 @@ func (c *migrateListCmd) Run(ctx context.Context, out *output) error {
 			}
 		}
 		list := []json.RawMessage{}
+		var errs []error // of collections that can't be read: the others are listed
 		for _, name := range names {
 			var got struct{ Migrations []json.RawMessage }
 			if err := r.result(ctx, http.MethodGet, migrationsPath(name), nil, &got); err != nil {
-				return fmt.Errorf("migrations of %s: %w", name, err)
+				errs = append(errs, fmt.Errorf("migrations of %s: %w", name, err))
 			}
 			list = append(list, got.Migrations...)
 		}
 		if c.JSON {
-			return out.JSON(map[string]any{"migrations": list})
+			return errors.Join(append(errs, out.JSON(map[string]any{"migrations": list}))...)
 		}
 		var rows []table.Row
 		for _, raw := range list {
@@ -63,7 +65,10 @@ func (c *migrateListCmd) Run(ctx context.Context, out *output) error {
 			}
 			rows = append(rows, table.Row{m.Collection, m.ID, m.State, m.Verdict, fmt.Sprintf("%d to %d", m.From, m.To), m.StartedAt.Format(listed), ended, line(m.Reason, 60)})
 		}
+		if len(rows) == 0 && len(errs) > 0 {
+			return errors.Join(errs...)
+		}
 		out.Table(table.Row{"collection", "id", "state", "verdict", "generations", "started", "ended", "reason"}, rows)
-		return nil
+		return errors.Join(errs...)
 	})
 }

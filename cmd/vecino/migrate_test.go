@@ -88,6 +88,7 @@ func TestMigrateCommands(t *testing.T) {
 			}
 		}
 	}
+	do(1, "migrate", "list", "--data", data, "-c", "other")
 	var listed struct{ Migrations []struct{ ID string } }
 	if err := json.Unmarshal([]byte(command(0, "migrate list --json")), &listed); err != nil || len(listed.Migrations) != 3 || listed.Migrations[0].ID != "3" {
 		t.Errorf("as JSON: %+v %v", listed, err)
