@@ -87,7 +87,7 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	parser, err := kong.New(&cli{}, kong.Name("vecino"), kong.Description(description), adoptVars())
+	parser, err := grammar(&cli{})
 	if err != nil {
 		t.Fatal(err)
 	}

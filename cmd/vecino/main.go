@@ -104,6 +104,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return report(stderr, err)
 }
 
+// grammar is the command line's, to be read into c.
+func grammar(c *cli, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{kong.Name("vecino"), kong.Description(description), adoptVars(), judgedVars()}, more...)...)
+}
+
 // execute runs a command line. exited is the status of one that ended while it
 // was read, as --help does; otherwise it is less than 0, and err is the
 // command's.
@@ -111,9 +116,7 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	var c cli
 	exited = -1
 	options := []kong.Option{
-		kong.Name("vecino"), kong.Description(description), kong.DefaultEnvars("VECINO"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		adoptVars(), judgedVars(), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code; panic(exited) }),
+		kong.DefaultEnvars("VECINO"), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code; panic(exited) }),
 		kong.Bind(&output{Writer: stdout, errors: stderr, input: stdin}), kong.BindTo(ctx, (*context.Context)(nil)),
 	}
 	if path := os.Getenv("VECINO_CONFIG"); path != "" {
@@ -123,7 +126,7 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		}
 		options = append(options, kong.Resolvers(resolver))
 	}
-	parser, err := kong.New(&c, options...)
+	parser, err := grammar(&c, options...)
 	if err != nil {
 		return exited, err
 	}

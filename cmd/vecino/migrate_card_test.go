@@ -36,7 +36,7 @@ func TestMigrateRequireCard(t *testing.T) {
 		return out + errs
 	}
 	command(0, "ingest --model builtin:hash", texts)
-	said := command(0, "migrate start --model local:colours --auto --require-card")
+	said := command(1, "migrate start --model local:colours --auto --require-card")
 	for _, want := range []string{"failed", "gates not passed: card (there is none: put a README.md", "NOT PASSED"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/vecino-db/vecino/compat"
 )
 
@@ -32,7 +30,7 @@ func startTyped(t *testing.T, command string) *migrateStartCmd {
 	}
 	words := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 	var c cli
-	parser, err := kong.New(&c, kong.Name("vecino"), adoptVars())
+	parser, err := grammar(&c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestMigrateJudged(t *testing.T) {
 		t.Errorf("a query that is there twice: %s", said)
 	}
 	gone := write("gone.jsonl", `{"id":"q","text":"ferry 35","relevant":{"doc-5":1}}`)
-	if said := command(0, append(start, gone)...); !strings.Contains(said, "none of the 1 judged documents is in the collection") || !strings.Contains(said, "warning: 1 of 1 judgements are of documents that are not in the collection") {
+	if said := command(1, append(start, gone)...); !strings.Contains(said, "none of the 1 judged documents is in the collection") || !strings.Contains(said, "warning: 1 of 1 judgements are of documents that are not in the collection") {
 		t.Errorf("documents that are not there: %s", said)
 	}
 	if got := judgement(); got.State != "failed" || got.Evaluation.Judgement.Queries != 1 {
@@ -117,7 +117,7 @@ func TestMigratePrompt(t *testing.T) {
 		t.Helper()
 		return command(want, "migrate", "start", "--model", "local:colours", "--query-prompt", prompt, "--qrels", judged)
 	}
-	if said := start(0, "blue blue "); !strings.Contains(said, "failed (recheck, generation 1 to 1)") || !strings.Contains(said, "NOT PASSED") || !strings.Contains(said, "Next: vecino migrate abort -c notes") {
+	if said := start(1, "blue blue "); !strings.Contains(said, "failed (recheck, generation 1 to 1)") || !strings.Contains(said, "NOT PASSED") || !strings.Contains(said, "Next: vecino migrate abort -c notes") {
 		t.Errorf("a worse prompt: %s", said)
 	}
 	report := filepath.Join(dir, "report")

@@ -42,7 +42,7 @@ func (m migrationState) missed(name string) error {
 	if m.Reason != "" {
 		text += ": " + line(m.Reason, 400)
 	}
-	if next := nexts[m.State]; next != "" {
+	if next := m.next(); next != "" {
 		text += fmt.Sprintf("\n  what to do: vecino migrate %s -c %s", next, name)
 	}
 	return errors.New(text)
@@ -120,6 +120,14 @@ var nexts = map[string]string{
 	string(migrate.Paused): "resume|abort", string(migrate.Failed): "resume|evaluate|abort",
 }
 
+// next is what people do with it now.
+func (m migrationState) next() string {
+	if m.State == string(migrate.Failed) && m.From == m.To {
+		return "abort" // there is no target to go on with
+	}
+	return nexts[m.State]
+}
+
 // bridge says what became of a migration's bridge.
 func (m migrationState) bridge() string {
 	b, state := m.Bridge, migrate.State(m.State)
@@ -185,11 +193,7 @@ func showMigration(ctx context.Context, out *output, r *remote, name, id string,
 		fmt.Fprintf(out, "warning: %s\n", line(w.Text, 300))
 	}
 	showLive(out, got)
-	next := nexts[got.State]
-	if got.From == got.To && next != "" {
-		next = "abort" // there is no target to go on with
-	}
-	if next != "" {
+	if next := got.next(); next != "" {
 		fmt.Fprintf(out, "Next: vecino migrate %s -c %s\n", next, name)
 	}
 	return nil
