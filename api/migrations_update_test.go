@@ -68,7 +68,7 @@ func TestUpdateLimits(t *testing.T) {
 	if _, err := s.MigrationStep(t.Context(), c, id, migrate.EventPause, StepOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	want := migrate.Limits{TokensPerSecond: 1, CPUs: 0.5, Batch: 2}
+	want := migrate.Limits{TokensPerSecond: 1, CPUs: 0.5, Batch: 20}
 	m, err := s.UpdateMigration(t.Context(), c, id, MigrationUpdate{Limits: LimitsUpdate{CPUs: &want.CPUs, Batch: &want.Batch}})
 	if err != nil || m.State != migrate.Paused || m.Limits != want {
 		t.Errorf("paused: %s %+v %v", m.State, m.Limits, err)
@@ -89,7 +89,7 @@ func TestUpdateLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	m = await(t, s, c, id, migrate.Ready)
-	if m.Progress.Encoded != 60 || m.Progress.ETA != nil || m.Limits != (migrate.Limits{Batch: 2}) {
+	if m.Progress.Encoded != 60 || m.Progress.ETA != nil || m.Limits != (migrate.Limits{Batch: 20}) {
 		t.Errorf("ready: %+v under %+v", m.Progress, m.Limits)
 	}
 	if kept, err := migrationsOf(t.Context(), c.stored); err != nil || kept[0].Limits != m.Limits || kept[0].State != migrate.Ready {

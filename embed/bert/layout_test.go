@@ -433,3 +433,24 @@ func TestRotaryRefused(t *testing.T) {
 		t.Errorf("with scaled angles %d tokens, want 128", got)
 	}
 }
+
+// TestBytes: a model takes the memory of its files and of the packed weights, which
+// are a quarter in int8.
+func TestBytes(t *testing.T) {
+	dir := tiny("bert").writeIn(t)
+	file, err := os.Stat(filepath.Join(dir, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed := map[compat.Precision]int64{}
+	for _, precision := range []compat.Precision{compat.PrecisionF32, compat.PrecisionInt8} {
+		e := open(t, dir, Options{Precision: precision})
+		packed[precision] = e.Bytes() - file.Size()
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f32, i8 := packed[compat.PrecisionF32], packed[compat.PrecisionInt8]; i8 <= 0 || f32 != 4*i8 {
+		t.Errorf("packed weights of %d bytes in f32, of %d in int8", f32, i8)
+	}
+}
