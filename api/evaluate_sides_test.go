@@ -133,4 +133,37 @@ func TestEvaluationWaitsForItsEndpoint(t *testing.T) {
 	if r := reportOf(t, m); r.Judgement != nil || !strings.Contains(r.Reasons["judgement"], "openai:m") {
 		t.Errorf("judged by %+v, because %q", r.Judgement, r.Reasons["judgement"])
 	}
+	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventAbort, StepOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	// One that cuts over by itself doesn't do so unjudged; and who is away for a
+	// moment is waited for.
+	auto := MigrationWish{Wish: hashWish(128), Judged: judgedSeasons("8", "9"), Auto: true}
+	if m, err = s.Migrate(t.Context(), c, auto); err != nil {
+		t.Fatal(err)
+	}
+	for m.State != migrate.Failed {
+		time.Sleep(time.Millisecond)
+		if m, err = s.Migration(t.Context(), c, m.ID); err != nil || m.State == migrate.RollbackWindow {
+			t.Fatal(m.State, err)
+		}
+	}
+	if !strings.Contains(m.Reason, "nothing to compare with") {
+		t.Errorf("it has failed because %s", m.Reason)
+	}
+	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventEvaluate, StepOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for m.Waiting == "" {
+		time.Sleep(time.Millisecond)
+		if m, err = s.Migration(t.Context(), c, m.ID); err != nil || m.State != migrate.Evaluating {
+			t.Fatal(m.State, err)
+		}
+	}
+	e.set(func() { e.down = false })
+	m = await(t, s, c, m.ID, migrate.RollbackWindow)
+	if j := reportOf(t, m).Judgement; j == nil || j.Queries != 2 {
+		t.Errorf("judged by %+v", j)
+	}
 }

@@ -52,7 +52,11 @@ func (s *Service) newGeneration(number uint64, m compat.Manifest, encoder *serve
 	}
 	g.hold = encoder.hold
 	if encoder.endpoint != nil {
-		g.endpoint = &endpointWatch{encoder: own, due: time.Now().Add(s.probeEvery)}
+		due := time.Now()
+		if !errors.Is(problem, errUnchecked) {
+			due = due.Add(s.probeEvery)
+		}
+		g.endpoint = &endpointWatch{encoder: own, due: due}
 	}
 	if problem == nil || encoder.endpoint == nil {
 		g.encoding.Store(&encoding{own, problem})

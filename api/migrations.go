@@ -76,6 +76,9 @@ type migration struct {
 
 	judged []evaluate.Judged
 	again  time.Time // when what the standby lacks is tried again; the run's
+	// formerAway is how often the former endpoint was away when an evaluation
+	// began; the run's.
+	formerAway int
 	// run is nil while nothing runs; guarded by step, which whoever runs does
 	// not take.
 	stop context.CancelFunc
@@ -179,6 +182,9 @@ func (m *migration) goOn() {
 		return // the service ends
 	}
 	defer m.step.leave()
+	if m.get().State.Final() {
+		return // by the step that was to end
+	}
 	m.owner.enter(m)
 	m.mu.Lock()
 	m.dropping, m.drop = context.WithCancel(m.owner.ctx)
@@ -328,11 +334,8 @@ func (s *Service) MigrationStep(ctx context.Context, c *Collection, id uint64, e
 		if err != nil {
 			return migrate.Migration{}, err
 		}
-		if !ended.State.Final() {
-			return ended, &Error{
-				Kind: KindConflict, Code: "wrong_state", Detail: fmt.Sprintf("migration %d of %q is %s, and nothing works at it: the collection is being deleted", id, c.Name(), ended.State),
-				Remedy: "ask again: if the collection stays, the migration goes on",
-			}
+		if err := beingDeleted(ended); err != nil {
+			return ended, err
 		}
 		return ended, stepError(ended.Apply(e, time.Now().UTC()))
 	}
@@ -346,6 +349,17 @@ func (s *Service) MigrationStep(ctx context.Context, c *Collection, id uint64, e
 		return m.get(), stepError(err)
 	}
 	return m.get(), nil
+}
+
+// beingDeleted is why nobody works at a migration that has not ended.
+func beingDeleted(m migrate.Migration) error {
+	if m.State.Final() {
+		return nil
+	}
+	return &Error{
+		Kind: KindConflict, Code: "wrong_state", Detail: fmt.Sprintf("migration %d of %q is %s, and nothing works at it: the collection is being deleted", m.ID, m.Collection, m.State),
+		Remedy: "ask again: if the collection stays, the migration goes on",
+	}
 }
 
 // untilDropped is a context that ends, too, when the collection is to be dropped.

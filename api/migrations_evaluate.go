@@ -176,17 +176,21 @@ func (e *evaluation) probes(ctx context.Context) error {
 		return nil
 	}
 	err := checkProbes(ctx, now.encoder.fresh(), e.anew.manifest.Evidence.Probes)
+	follows := e.record.Verdict < compat.VerdictReembed && !e.inPlace()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if temporary(err) > 0 {
+	if temporary(err) > 0 && !follows {
 		return err
 	}
 	measured := fmt.Sprintf("%d texts in both roles come out the same", len(e.anew.manifest.Evidence.Probes))
 	if err != nil {
 		measured = err.Error()
 	}
-	e.gate("probes", err == nil, measured, fmt.Sprintf("cosine of at least %g", compat.MinProbeCosine))
+	if err != nil && follows {
+		measured += "; the vectors follow from those that serve"
+	}
+	e.gate("probes", err == nil || follows, measured, fmt.Sprintf("cosine of at least %g", compat.MinProbeCosine))
 	return nil
 }
 
@@ -300,6 +304,10 @@ asking:
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &former) && !e.inPlace():
+			if temporary(err) > 0 && e.m.formerAway < formerTries {
+				e.m.formerAway++
+				return err
+			}
 			e.nothingBefore(former.Error())
 			judged, runs, old, anew = nil, nil, nil, nil
 			break asking
@@ -317,6 +325,7 @@ asking:
 		}
 		runs, old, anew = append(runs, run), append(old, a), append(anew, b)
 	}
+	e.m.formerAway = 0
 	if !e.inPlace() {
 		e.latency(old, anew)
 	}
@@ -415,12 +424,20 @@ func (e *evaluation) queries(ctx context.Context) (queries []compare.Query, chec
 	return queries, check, err
 }
 
-// nothingBefore says why there is nothing to compare the target with.
+// formerTries is how often an evaluation begins again because the endpoint of the
+// former model is away; after that it is taken as lost.
+const formerTries = 10
+
+// nothingBefore says why there is nothing to compare the target with. Whoever
+// wants judged queries to decide by themselves wants no cut-over without.
 func (e *evaluation) nothingBefore(reason string) {
 	e.report.Reasons["judgement"], e.report.Reasons["agreement"] = reason, reason
+	if e.record.Auto && len(e.m.judged) > 0 {
+		e.gate("judgement", false, "there is nothing to compare with: "+reason, "not decidedly worse")
+	}
 }
 
-// formerError is that the generation before can't be asked.
+// formerError is that the encoder of the generation before can't be run.
 type formerError struct{ error }
 
 func (e *formerError) Unwrap() error { return e.error }
@@ -432,8 +449,11 @@ func (e *evaluation) both(ctx context.Context, q compare.Query) (run compare.Que
 	run = compare.Query{ID: q.ID, Text: q.Text}
 	var refused error
 	if run.Old, old, refused = e.one(ctx, e.old, q.Text); refused != nil {
-		if e := (*Error)(nil); !errors.As(refused, &e) || e.Kind != KindInvalid {
+		if lostEncoder(e.old, refused) {
 			return run, 0, 0, &formerError{refused}
+		}
+		if e := (*Error)(nil); !errors.As(refused, &e) || e.Kind != KindInvalid {
+			return run, 0, 0, refused
 		}
 	}
 	run.New, anew, err = e.one(ctx, e.anew, q.Text)

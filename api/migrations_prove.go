@@ -22,7 +22,8 @@ func (s *Service) proved(ctx context.Context, have compat.Manifest, want *compat
 		return nil, nil, problem
 	}
 	defer func() {
-		if err != nil || problem != nil {
+		// An endpoint is asked again: its model may come back.
+		if err != nil || problem != nil && encoder != nil && encoder.endpoint == nil {
 			encoder.release()
 			encoder = nil
 		}
@@ -41,6 +42,10 @@ func (s *Service) proved(ctx context.Context, have compat.Manifest, want *compat
 		other.Space = space
 		return encoder, compat.NewMismatch("", *want, other, compat.Facts{}), nil
 	}
+	prompted := have.Space.QueryPrompt != want.Space.QueryPrompt
+	if encoder.endpoint != nil && len(want.Evidence.Probes) > 0 && !prompted {
+		return encoder, errUnchecked, nil // it may be away, and the vectors need it not
+	}
 	fresh, err := s.probesFor(ctx, encoder)
 	if err != nil {
 		return encoder, nil, err
@@ -51,7 +56,7 @@ func (s *Service) proved(ctx context.Context, have compat.Manifest, want *compat
 	if card := cardOf(encoder); card != "" {
 		want.Evidence.ModelCard = card // it may have come since
 	}
-	if len(want.Evidence.Probes) == 0 || have.Space.QueryPrompt != want.Space.QueryPrompt {
+	if len(want.Evidence.Probes) == 0 || prompted {
 		want.Evidence.Probes = fresh
 	}
 	return encoder, nil, nil

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/compat/migrate"
@@ -80,6 +81,37 @@ func TestRebuildWithoutItsModel(t *testing.T) {
 			}
 			shut(t, s)
 		})
+	}
+}
+
+// TestRebuildBesideADeadEndpoint: an index is built anew, or of fewer components,
+// while the endpoint of its model is away, and texts are answered when it is back.
+func TestRebuildBesideADeadEndpoint(t *testing.T) {
+	data, e := t.TempDir(), newEndpoint(t)
+	s := openRemote(t, data, e, 20*time.Millisecond)
+	defer func() { shut(t, s) }()
+	c := remoteCollection(t, s, "c")
+	e.set(func() { e.down = true })
+	m, err := s.Migrate(t.Context(), c, MigrationWish{Wish: Wish{Index: IndexWish{Encoding: compat.EncodingInt8}}, Auto: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, s, c, m.ID, migrate.RollbackWindow)
+	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventCommit, StepOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Query(t.Context(), textQuery("red bicycle")); err == nil {
+		t.Error("a text is answered without its encoder")
+	}
+	e.set(func() { e.down = false })
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		a, err := c.Query(t.Context(), textQuery("red bicycle"))
+		if err == nil && a.Hits[0].ID == store.NumID(1) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(a.Hits, err)
+		}
 	}
 }
 

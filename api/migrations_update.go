@@ -80,6 +80,9 @@ func (s *Service) UpdateMigration(ctx context.Context, c *Collection, id uint64,
 	if m == nil || m.get().ID != id {
 		ended, err := s.Migration(ctx, c, id)
 		if err == nil {
+			err = beingDeleted(ended)
+		}
+		if err == nil {
 			err = hasEnded(ended)
 		}
 		return migrate.Migration{}, err
@@ -109,7 +112,11 @@ func (m *migration) update(ctx context.Context, u MigrationUpdate) error {
 	shadow, canary := m.live.shares()
 	m.setLimits(u.Limits.On(limits))
 	m.setShares(u.Shadow, u.Canary)
-	err := m.writeLocked(m.get(), func(kept store.Record) error { return m.c.stored.SetRecord(ctx, kept) })
+	record := m.get()
+	if m.limits() != limits {
+		record.Progress.ETA = nil // it was that of the former ones
+	}
+	err := m.writeLocked(record, func(kept store.Record) error { return m.c.stored.SetRecord(ctx, kept) })
 	if err != nil {
 		m.setLimits(limits)
 		m.setShares(&shadow, &canary)

@@ -202,7 +202,11 @@ func (m *migration) cutOver(ctx context.Context) error {
 // queries have shown. What goes wrong with it now may go right later. It takes no
 // turn: that of a backfill may last for hours.
 func (m *migration) keepCurrent(ctx context.Context) error {
-	if s, ok := m.c.stored.Standby(); ok && s.Filled < s.Documents && !time.Now().Before(m.again) {
+	s, ok := m.c.stored.Standby()
+	switch {
+	case !ok || s.Filled == s.Documents:
+		m.setWaits(nil)
+	case !time.Now().Before(m.again):
 		filled, err := m.drain(ctx, s.Generation)
 		if err != nil && ctx.Err() == nil {
 			m.owner.service.logger.Warn("the generation that stands by could not be brought up to date", "collection", m.c.Name(), "error", err)

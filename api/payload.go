@@ -66,7 +66,8 @@ func (c *Collection) EditPayloads(ctx context.Context, sel Selection, e PayloadE
 		}
 	}
 	for range maxEditRounds {
-		g := c.serving()
+		p := c.now()
+		g := p.serving
 		texts, vectors, tokens, err := c.changedTexts(ctx, g, ids, e)
 		out.Tokens += tokens
 		if err != nil {
@@ -82,7 +83,10 @@ func (c *Collection) EditPayloads(ctx context.Context, sel Selection, e PayloadE
 			}
 			return -1, errMoreTexts
 		})
-		if !errors.Is(err, errMoreTexts) && !errors.Is(err, index.ErrSpace) {
+		if errors.Is(err, index.ErrSpace) && p.changed(ctx) {
+			continue
+		}
+		if !errors.Is(err, errMoreTexts) {
 			return out, err
 		}
 	}

@@ -219,6 +219,12 @@ func (e *Encoder) ask(ctx context.Context, sent []string, list []made) (embed.En
 			missing, estimates = append(missing, i), append(estimates, out.Tokens[i])
 		}
 	}
+	var refusals atomic.Int64
+	for _, m := range list {
+		if m.refusal != nil {
+			refusals.Add(1)
+		}
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(e.options.Concurrency + 1)
 	if e.options.Kind == KindTEI {
@@ -228,7 +234,7 @@ func (e *Encoder) ask(ctx context.Context, sent []string, list []made) (embed.En
 		})
 	}
 	for _, b := range embed.Batches(estimates, embed.Budget{Tokens: e.options.MaxTokens, Texts: e.maxTexts - e.witnesses()}) {
-		group.Go(func() error { return e.batch(groupCtx, sent, list, missing[b[0]:b[1]]) })
+		group.Go(func() error { return e.batch(groupCtx, sent, list, missing[b[0]:b[1]], &refusals) })
 	}
 	err := group.Wait()
 	if ctx.Err() != nil {
@@ -249,9 +255,16 @@ func firstRefusal(list []made) error {
 	return nil
 }
 
+// enoughRefusals is how many refused texts are looked for at once: an endpoint that
+// refuses everything is not to be asked about each.
+const enoughRefusals = 8
+
 // batch fills the list at some indices. When the endpoint refuses the batch for
-// its texts, halves of it find those that it means.
-func (e *Encoder) batch(ctx context.Context, sent []string, list []made, at []int) error {
+// its texts, halves of it find those that it means, up to enoughRefusals.
+func (e *Encoder) batch(ctx context.Context, sent []string, list []made, at []int, refusals *atomic.Int64) error {
+	if refusals.Load() >= enoughRefusals {
+		return nil
+	}
 	texts := make([]string, len(at))
 	for i, text := range at {
 		texts[i] = sent[text]
@@ -261,13 +274,14 @@ func (e *Encoder) batch(ctx context.Context, sent []string, list []made, at []in
 	if errors.As(err, &status) && status.text() {
 		if len(at) == 1 {
 			list[at[0]].refusal = err
+			refusals.Add(1)
 			return nil
 		}
 		middle := len(at) / 2
-		if err := e.batch(ctx, sent, list, at[:middle]); err != nil {
+		if err := e.batch(ctx, sent, list, at[:middle], refusals); err != nil {
 			return err
 		}
-		return e.batch(ctx, sent, list, at[middle:])
+		return e.batch(ctx, sent, list, at[middle:], refusals)
 	}
 	if err != nil {
 		return err
@@ -277,6 +291,7 @@ func (e *Encoder) batch(ctx context.Context, sent []string, list []made, at []in
 			return fmt.Errorf("%w: %s gives %d for %q, which had %d: the model behind the name has changed: restore it, or make a collection for the new one", ErrDimension, e.base.Host, len(r), e.model, e.space.Dimension)
 		}
 		if !r.normalize() {
+			refusals.Add(1)
 			list[at[i]].refusal = fmt.Errorf("%w: the vector has no direction: change the text, or choose another model", ErrAnswer)
 			continue
 		}

@@ -72,6 +72,27 @@ func TestRefusedTextsArePaidOnce(t *testing.T) {
 	}
 }
 
+// TestEverythingIsRefused: an endpoint that refuses every text is not asked about
+// each of them.
+func TestEverythingIsRefused(t *testing.T) {
+	f := newFake(t, 64)
+	e := withWitness(t, f, newClock())
+	f.set(func() { f.prefix = "" })
+	before := len(f.requests())
+	var texts []string
+	for i := range 500 {
+		texts = append(texts, fmt.Sprint("text ", i))
+	}
+	var refused *embed.TextError
+	if _, err := encode(e, texts...); !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	// Each request in flight may find some more.
+	if n := len(f.requests()) - before; n > 2*DefaultConcurrency*(enoughRefusals+4) {
+		t.Errorf("%d requests", n)
+	}
+}
+
 // TestLeavingIsPaidOnce: a caller who leaves in the middle of a batch finds what
 // had come when he is back.
 func TestLeavingIsPaidOnce(t *testing.T) {
