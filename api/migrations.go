@@ -343,9 +343,12 @@ func (s *Service) MigrationStep(ctx context.Context, c *Collection, id uint64, e
 		return m.get(), err
 	}
 	defer m.step.leave()
-	ctx, end := m.untilDropped(ctx)
+	lasting, end := m.untilDropped(ctx)
 	defer end()
-	if err := m.take(ctx, e, o); err != nil {
+	if err := m.take(lasting, e, o); err != nil {
+		if lasting.Err() != nil && ctx.Err() == nil {
+			err = errors.Join(beingDeleted(m.get()), err)
+		}
 		return m.get(), stepError(err)
 	}
 	return m.get(), nil
