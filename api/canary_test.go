@@ -18,7 +18,10 @@ import (
 	"github.com/vecino-db/vecino/store"
 )
 
-// liveCollection is a collection of 300 texts in a migration that is ready.
+// liveTexts are few, so that their evaluation is short.
+const liveTexts = 100
+
+// liveCollection is a collection of liveTexts in a migration that is ready.
 func liveCollection(t *testing.T, data string, w MigrationWish) (*Service, *Collection, migrate.Migration) {
 	t.Helper()
 	s := open(t, data, "")
@@ -26,7 +29,7 @@ func liveCollection(t *testing.T, data string, w MigrationWish) (*Service, *Coll
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Upsert(t.Context(), seasons(0, 300)); err != nil {
+	if _, err := c.Upsert(t.Context(), seasons(0, liveTexts)); err != nil {
 		t.Fatal(err)
 	}
 	if w.Wish.Embedding == nil {
@@ -399,7 +402,7 @@ func TestCanaryMixesNothing(t *testing.T) {
 	go func() {
 		n := 0
 		for ; ctx.Err() == nil; n++ {
-			if _, err := c.Upsert(t.Context(), seasons(300+n%50, 301+n%50)); err != nil {
+			if _, err := c.Upsert(t.Context(), seasons(liveTexts+n%50, liveTexts+1+n%50)); err != nil {
 				writer <- outcome{n: n, err: err}
 				return
 			}
@@ -411,7 +414,7 @@ func TestCanaryMixesNothing(t *testing.T) {
 		go func() {
 			rng, o := rand.New(rand.NewPCG(uint64(r), 0)), outcome{}
 			for ; ctx.Err() == nil && o.err == nil; o.n++ {
-				i := rng.IntN(300)
+				i := rng.IntN(liveTexts)
 				text := seasons(i, i+1)[0].Text
 				a, err := c.Query(t.Context(), Query{Text: &text, Limit: 3, Exact: true})
 				switch {

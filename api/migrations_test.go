@@ -93,8 +93,8 @@ func TestMigration(t *testing.T) {
 		s = open(t, data, "")
 		c = collectionOf(t, s, "c")
 	}
-	upsert(0, 300)
-	m, err := s.Migrate(t.Context(), c, MigrationWish{Wish: hashWish(1024), Limits: migrate.Limits{TokensPerSecond: 2000, Batch: 16}})
+	upsert(0, 100)
+	m, err := s.Migrate(t.Context(), c, MigrationWish{Wish: hashWish(1024), Limits: migrate.Limits{TokensPerSecond: 600, Batch: 16}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,41 +108,41 @@ func TestMigration(t *testing.T) {
 	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventCommit, StepOptions{}); !errors.As(err, &refused) || refused.Code != "wrong_state" {
 		t.Errorf("a commit while it backfills: %v", err)
 	}
-	upsert(290, 310)
+	upsert(90, 110)
 	paused := step(m.ID, migrate.EventPause)
 	again()
 	if now, err := s.Migration(t.Context(), c, m.ID); err != nil || now.State != migrate.Paused || now.Progress.Encoded != paused.Progress.Encoded {
 		t.Errorf("paused over a restart: %+v %v", now, err)
 	}
-	upsert(310, 315)
+	upsert(110, 115)
 	step(m.ID, migrate.EventResume)
 	again()
 	ready := await(t, s, c, m.ID, migrate.Ready)
-	if p := ready.Progress; p.Done != 315 || p.Total != 315 || p.Encoded > 300 || ready.Evaluation == nil {
+	if p := ready.Progress; p.Done != 115 || p.Total != 115 || p.Encoded > 100 || ready.Evaluation == nil {
 		t.Errorf("ready: %+v", p)
 	}
-	finds(t, c, seasons(280, 315))
+	finds(t, c, seasons(80, 115))
 	again()
 	cut := step(m.ID, migrate.EventCutOver)
 	if cut.State != migrate.RollbackWindow || c.Manifest().Space.Dimension != 1024 {
 		t.Errorf("after the cut-over: %s, %d dimensions", cut.State, c.Manifest().Space.Dimension)
 	}
 	upsert(0, 5)
-	upsert(315, 320)
+	upsert(115, 120)
 	again()
-	finds(t, c, seasons(310, 320))
+	finds(t, c, seasons(110, 120))
 	if step(m.ID, migrate.EventRollBack); c.Manifest().Space.Dimension != 512 {
 		t.Errorf("after the rollback %d dimensions serve", c.Manifest().Space.Dimension)
 	}
-	upsert(320, 325)
-	finds(t, c, seasons(310, 325))
+	upsert(120, 125)
+	finds(t, c, seasons(110, 125))
 	step(m.ID, migrate.EventCutOver)
 	ended := step(m.ID, migrate.EventCommit)
 	if ended.State != migrate.Committed || ended.EndedAt == nil || c.now().standby != nil {
 		t.Errorf("after the commit: %+v", ended)
 	}
 	again()
-	finds(t, c, seasons(310, 325))
+	finds(t, c, seasons(110, 125))
 	if c.Manifest().Space.Dimension != 1024 {
 		t.Error("the restart serves the former generation")
 	}

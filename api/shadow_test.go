@@ -97,7 +97,7 @@ func TestShadowMapsThresholds(t *testing.T) {
 	s, c, m := liveCollection(t, data, MigrationWish{Shadow: 1})
 	former := c.Fingerprint()
 	evaluated, err := c.scales.of(t.Context(), c)
-	if err != nil || len(evaluated) != 1 || evaluated[0].m.Queries() != 300 {
+	if err != nil || len(evaluated) != 1 || evaluated[0].m.Queries() != liveTexts {
 		t.Fatalf("%+v, %v", evaluated, err)
 	}
 	asks := func(n int) {
@@ -149,7 +149,7 @@ func TestLiveQueriesEvaluate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Upsert(t.Context(), seasons(0, 300)); err != nil {
+	if _, err := c.Upsert(t.Context(), seasons(0, liveTexts)); err != nil {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("boat ", 1000)
