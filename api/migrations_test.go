@@ -274,7 +274,7 @@ func make64() []float32 {
 }
 
 // round is how many points there are before they are written again.
-const round = 300
+const round = 100
 
 // pace is what lies between two calls of theirs, so that they don't take the
 // whole machine.
