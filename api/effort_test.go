@@ -28,7 +28,11 @@ func TestLimitOfProcessors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for from := 0; from < 3000; from += 500 {
+	points := 3000
+	if testing.Short() {
+		points = 1000
+	}
+	for from := 0; from < points; from += 500 {
 		if _, err := c.Upsert(t.Context(), seasons(from, from+500)); err != nil {
 			t.Fatal(err)
 		}

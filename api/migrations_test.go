@@ -335,7 +335,11 @@ func TestMigrationRacesWriters(t *testing.T) {
 			}
 		}
 	}()
-	for _, dim := range []int{128, 96, 256} {
+	dimensions := []int{128, 96, 256}
+	if testing.Short() {
+		dimensions = dimensions[:1]
+	}
+	for _, dim := range dimensions {
 		m, err := s.Migrate(t.Context(), c, MigrationWish{Wish: hashWish(dim), Auto: true})
 		if err != nil {
 			t.Fatal(err)
