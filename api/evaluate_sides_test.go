@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vecino-db/vecino/api/report"
+	"github.com/vecino-db/vecino/compat"
 	"github.com/vecino-db/vecino/compat/migrate"
 	"github.com/vecino-db/vecino/embed"
 	"github.com/vecino-db/vecino/embed/evaluate"
@@ -100,6 +101,16 @@ func TestEvaluationWaitsForItsEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, s, c, m.ID, migrate.Ready)
+	// The probes of each evaluation are asked of the endpoint, not of the cache.
+	probe := compat.ProbeTexts()[0]
+	asked := e.sent(probe)
+	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventEvaluate, StepOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, s, c, m.ID, migrate.Ready)
+	if e.sent(probe) == asked {
+		t.Error("an evaluation takes the probes from the cache")
+	}
 	e.set(func() { e.down = true })
 	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventEvaluate, StepOptions{Judged: judgedSeasons("5", "6", "7")}); err != nil {
 		t.Fatal(err)

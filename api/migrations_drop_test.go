@@ -38,6 +38,15 @@ func TestDropThatFails(t *testing.T) {
 		}
 	}
 	fails()
+	// It may fail when the migration is at its end already.
+	goOn, err := s.migrations.forget(t.Context(), "c")
+	if err != nil || s.migrations.of(c) != nil {
+		t.Fatal("it is under way still: ", err)
+	}
+	goOn()
+	if s.migrations.of(c) == nil {
+		t.Fatal("the migration is forgotten")
+	}
 	if _, err := s.MigrationStep(t.Context(), c, m.ID, migrate.EventPause, StepOptions{}); err != nil {
 		t.Fatal(err)
 	}

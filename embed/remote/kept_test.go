@@ -87,8 +87,8 @@ func TestEverythingIsRefused(t *testing.T) {
 	if _, err := encode(e, texts...); !errors.As(err, &refused) {
 		t.Fatal(err)
 	}
-	// Each request in flight may find some more.
-	if n := len(f.requests()) - before; n > 2*DefaultConcurrency*(enoughRefusals+4) {
+	// Each request in flight may find some more; one text after another takes 928.
+	if n := len(f.requests()) - before; n > 100 {
 		t.Errorf("%d requests", n)
 	}
 }
